@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Writes requirements/lock.txt anew from pyproject.toml: every dependency and extra, pinned and hashed, for Python 3.11.
+# torch and what only its CUDA build needs stay out: the CPU and the GPU build of one version differ in hash, and pip
+# picks the right one (Makefile). Run it after every change of a dependency: .venv/bin must hold uv (make env).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+every=$(mktemp)
+trap 'rm -f "$every"' EXIT
+.venv/bin/uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes --no-annotate --no-header \
+    pyproject.toml -o "$every"
+awk '/^[A-Za-z0-9]/{keep = !($0 ~ /^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z-]+)==/)} keep' "$every" > requirements/lock.txt

@@ -1,0 +1,1 @@
+"""Learning from patches: the pretraining module, the prior on disk, the arms, dense prediction."""

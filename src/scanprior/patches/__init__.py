@@ -1,0 +1,1 @@
+"""Intensity, resampling, masks, sampling and the patch store."""

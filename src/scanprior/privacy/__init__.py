@@ -1,0 +1,1 @@
+"""De-identification: rules, pseudonyms, sweep, burned-in text, faces, audit."""

@@ -1,0 +1,1 @@
+"""DICOM, NIfTI and BIDS to volumes and a cohort table; refuses when in doubt."""

@@ -1,0 +1,1 @@
+"""One module per stage: reads files, calls one library package, writes files."""
