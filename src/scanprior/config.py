@@ -1,0 +1,320 @@
+"""The study file as frozen models: the only place for defaults, and every mistake reported at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from scanprior.errors import ConfigError
+
+ARMS = ("dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic",
+        "dbn_rectified", "dbn_bernoulli", "scratch_rectified", "scratch_bernoulli")  # fmt: skip
+ArmName = Literal["dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic",
+                  "dbn_rectified", "dbn_bernoulli", "scratch_rectified", "scratch_bernoulli"]  # fmt: skip
+Hidden = Literal["rectified", "bernoulli"]
+Triple = tuple[float, float, float]
+Size = tuple[int, int, int]
+
+
+class Section(BaseModel):
+    """A frozen part of the study file; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Columns(Section):
+    """Names of the columns in the label table and in the patient table."""
+
+    patient: str = Field("patient", description="column with the hospital's patient id (label table and patient table)")
+    label: str = Field("label", description="column with the class of the patient (patient task)")
+    scan: str = Field("scan", description="column of the patient table with the scan's file stem")
+    site: str | None = Field(None, description="column with the centre; coded A, B, … before anything is written")
+    age: str | None = Field(None, description="column with the age in years, where headers don't say")
+    sex: str | None = Field(None, description="column with the sex, where headers don't say")
+    split: str | None = Field(None, description="column with a given split: train, val, test or pool (scheme: given)")
+    covariates: tuple[str, ...] = Field((), description="further columns, numeric, for covariate models")
+
+
+class Cohort(Section):
+    """Where the scans and labels are, and how they belong together."""
+
+    scans: str = Field(description="folder with any tree of DICOM, NIfTI or BIDS; ${VARIABLES} are expanded")
+    select: dict[str, str] = Field(
+        default_factory=dict, description="which series per patient, e.g. {series: T1}: part of its description or name"
+    )
+    labels: str | None = Field(None, description="CSV or XLSX, one row per patient; without a row a patient is unlabelled")
+    columns: Columns = Columns()  # pyright: ignore[reportCallIssue]
+    label_maps: str | None = Field(None, description="folder of label maps with the scans' stems (voxel task)")
+    patients: str | None = Field(None, description="CSV from scan stem to patient, where headers don't say")
+    together: tuple[tuple[str, ...], ...] = Field(
+        (), description="groups of patient ids that may be one person: always on one side of a split"
+    )
+    limit: int | None = Field(None, ge=4, description="use only so many patients (the first by voxel digest); for trying out")
+    simulated: bool = Field(False, description="true when the patients are invented; the report says so")
+
+
+class PatientTask(Section):
+    """A label per patient; the arms pool patch logits by log-mean-exp."""
+
+    kind: Literal["patient"]
+    positive: str | None = Field(None, description="the class that counts as positive (two classes)")
+
+
+class VoxelTask(Section):
+    """A label map per scan; patch class = class of the centre voxel, then dense prediction."""
+
+    kind: Literal["voxel"]
+    classes: dict[int, str] = Field(description="label value to name, background 0 left out", min_length=1)
+    region_dilation: int = Field(
+        3, ge=0, description="dense prediction only within so many voxels of the union of the training labels"
+    )
+
+
+class Privacy(Section):
+    """De-identification (PS3.15 profile, faces, burned-in text)."""
+
+    profile: Literal["basic", "research"] = "research"
+    faces: Literal["auto", "remove", "keep"] = "auto"
+    text: Literal["auto", "remove", "keep"] = "auto"
+    key: Literal["own", "public"] = Field(
+        "own", description="own: a secret key under private/, made on first use; public: for simulated cohorts only"
+    )
+
+
+class Prepare(Section):
+    """Resampling and intensity."""
+
+    spacing: Triple = Field((1.0, 1.0, 1.0), description="voxel size in mm after resampling")
+    intensity: Literal["zscore", "robust", "none"] = Field(
+        "zscore", description="zscore inside the body mask; robust: 1st–99th percentile to [-1, 1]; none: as stored"
+    )
+
+
+class Patches(Section):
+    """Where patches are taken."""
+
+    size: Size = Field((13, 13, 13), description="voxels per side, odd")
+    per_scan: int = Field(400, ge=8)
+
+    @model_validator(mode="after")
+    def _odd(self) -> Patches:
+        if any(side < 3 or side % 2 == 0 for side in self.size):
+            raise ValueError("size: every side must be an odd number of voxels, 3 or more, so that a patch has a centre")
+        return self
+
+
+class PriorConfig(Section):
+    """The stack of restricted Boltzmann machines."""
+
+    layers: tuple[int, ...] = Field((600, 300), min_length=1, description="hidden units per layer")
+    hidden: Hidden = Field("rectified", description="rectified: noisy rectified linear units (Nair & Hinton 2010)")
+    objective: str = Field("cd1", pattern=r"^(cd|pcd)[1-9]\d?$", description="cd1, cd5, pcd1 …")
+    epochs: int = Field(15, ge=1)
+    batch_size: int = Field(100, ge=1)
+    learning_rate: float | None = Field(None, gt=0, description="none: the default of the unit type")
+    scope: Literal["disjoint", "inductive", "transductive"] = Field(
+        "disjoint", description="whose scans the prior sees: unlabelled patients only; and the training patients; all"
+    )
+
+
+class Evaluation(Section):
+    """Who is tested, with how many labels, how often, and what difference matters."""
+
+    scheme: Literal["cv", "holdout", "given"] = "cv"
+    folds: int = Field(3, ge=2, description="cv: folds of each repeat")
+    test: int | None = Field(None, ge=2, description="holdout: so many test patients that no arm and no prior sees")
+    pool: int = Field(0, ge=0, description="labelled patients whose labels are put aside to play the unlabelled archive")
+    budgets: tuple[int, ...] = Field((8, 16, 24), description="labelled patients an arm may use, validation included")
+    draws: int = Field(5, ge=1, description="seeded choices of labelled patients (cv: repeats)")
+    metric: Literal["auc", "log_loss", "brier", "accuracy", "dice"] | None = Field(
+        None, description="default: dice for voxel tasks, auc for patient tasks"
+    )
+    margin: float = Field(0.02, gt=0, description="the smallest difference that would matter, declared beforehand")
+    trials: int = Field(4, ge=1, description="settings each arm may try on its validation patients")
+    level: float = Field(0.95, gt=0.5, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Evaluation:
+        if list(self.budgets) != sorted(set(self.budgets)) or (self.budgets and self.budgets[0] < 2):
+            raise ValueError("budgets: must rise, each at least 2, because a budget counts the validation patient too")
+        if self.scheme == "holdout" and self.test is None:
+            raise ValueError("test: scheme holdout needs the number of test patients")
+        return self
+
+
+class Engine(Section):
+    """How the work is cut; changes no result."""
+
+    shards: int = Field(4, ge=1, le=999, description="jobs that the scans are shared out to")
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+
+
+class StudyConfig(Section):
+    """One study file."""
+
+    study: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="name of the study and of its folder under results/")
+    seed: int = Field(0, ge=0)
+    quick: bool = Field(False, description="true: a try-out; the report says that it is not for claims")
+    cohort: Cohort
+    task: Annotated[PatientTask | VoxelTask, Field(discriminator="kind")]
+    privacy: Privacy = Privacy()  # pyright: ignore[reportCallIssue]
+    prepare: Prepare = Prepare()  # pyright: ignore[reportCallIssue]
+    patches: Patches = Patches()  # pyright: ignore[reportCallIssue]
+    prior: PriorConfig = PriorConfig()  # pyright: ignore[reportCallIssue]
+    arms: tuple[ArmName, ...] = Field(("dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic"), min_length=1)
+    evaluation: Evaluation = Evaluation()  # pyright: ignore[reportCallIssue]
+    engine: Engine = Engine()  # pyright: ignore[reportCallIssue]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StudyConfig:
+        problems: list[str] = []
+        voxel = self.task.kind == "voxel"
+        if voxel and self.cohort.label_maps is None:
+            problems.append("cohort.label_maps: a voxel task needs the folder of label maps")
+        if not voxel and self.cohort.labels is None:
+            problems.append("cohort.labels: a patient task needs the label table")
+        if self.evaluation.metric is not None and voxel != (self.evaluation.metric == "dice"):
+            allowed = "dice" if voxel else "auc, log_loss, brier, accuracy"
+            problems.append(f"evaluation.metric: a {self.task.kind} task allows {allowed}")
+        if self.evaluation.scheme == "given" and self.cohort.columns.split is None:
+            problems.append("cohort.columns.split: scheme given needs the column that says train, val, test or pool")
+        if self.privacy.key == "public" and not self.cohort.simulated:
+            problems.append("privacy.key: public is for simulated cohorts only (cohort.simulated: true); use own")
+        if len(set(self.arms)) != len(self.arms):
+            problems.append("arms: one arm is named twice")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The declared metric, or the task's default."""
+        return self.evaluation.metric or ("dice" if self.task.kind == "voxel" else "auc")
+
+    def hidden_of(self, arm: str) -> Hidden:
+        """The hidden kind whose network `arm` uses: its suffix, or the prior's."""
+        if arm.endswith("_bernoulli"):
+            return "bernoulli"
+        return "rectified" if arm.endswith("_rectified") else self.prior.hidden
+
+    def public(self) -> dict[str, Any]:
+        """The resolved study without what may name a hospital: paths, series names and patient ids."""
+        plain = self.model_dump(mode="json")
+        cohort = plain["cohort"]
+        for key in ("scans", "labels", "label_maps", "patients", "together", "select", "columns"):
+            cohort[key] = "private" if cohort[key] else None
+        return plain
+
+
+def load_config(path: Path) -> StudyConfig:
+    """Read and check a study file.
+
+    Raises:
+        ConfigError: with every problem at once: its place in the file, what was found, what is allowed, the nearest name.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.yaml")], n=1, cutoff=0.5)
+        hint = f"did you mean {path.parent / near[0]}?" if near else "scanprior init FOLDER writes a study file"
+        raise ConfigError(f"there is no study file {path}", hint=hint) from None
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"the study file {path} can't be read as text", hint="it must be a YAML file in UTF-8") from None
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: this is not YAML ({getattr(error, 'problem', 'broken')})") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: a study file is a list of keys (study, cohort, task, …), found {type(raw).__name__}")
+    problems: list[str] = []
+    expanded = _expand(raw, "", problems)
+    config: StudyConfig | None = None
+    try:
+        config = StudyConfig.model_validate(expanded)
+    except ValidationError as error:
+        problems += _sentences(error, expanded)
+    if config is None or problems:
+        listed = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))
+        raise ConfigError(
+            f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''}\n{listed}",
+            hint="mend the file and run: scanprior check " + str(path),
+        )
+    return config
+
+
+def _expand(value: Any, where: str, problems: list[str]) -> Any:
+    """Replace ${NAME} in every string; a variable that is not set is a problem."""
+    if isinstance(value, dict):
+        return {key: _expand(item, f"{where}.{key}" if where else str(key), problems) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, f"{where}[{index}]", problems) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    for name in re.findall(r"\$\{(\w+)\}", value):
+        if name not in os.environ:
+            problems.append(f"{where}: the environment variable {name} is not set; export it or write the path out")
+    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ.get(match[1], match[0]), value)
+
+
+def _sentences(error: ValidationError, raw: dict[str, Any]) -> list[str]:
+    """One sentence for each of pydantic's errors."""
+    sentences: list[str] = []
+    for item in error.errors(include_url=False):
+        place = [part for part in item["loc"] if part not in ("patient", "voxel") or item["loc"].index(part) == 0]
+        where = ".".join(str(part) for part in place)
+        if item["type"] == "extra_forbidden":
+            allowed = _keys_at(place[:-1], raw)
+            near = difflib.get_close_matches(str(place[-1]), allowed, n=1, cutoff=0.5)
+            guess = f"did you mean {near[0]}? " if near else ""
+            sentences.append(f"{where}: unknown key; {guess}allowed here: {', '.join(allowed)}")
+            continue
+        if item["type"] == "missing":
+            sentences.append(f"{where}: is missing and has no default")
+            continue
+        if item["type"] == "value_error":
+            text = str(item["ctx"]["error"]) if "ctx" in item else item["msg"]
+            sentences += [f"{where}.{line}" if where else line for line in text.split("\n")]
+            continue
+        found = _found(place, raw)
+        message = item["msg"][0].lower() + item["msg"][1:]
+        expected = str(item.get("ctx", {}).get("expected", ""))
+        near = difflib.get_close_matches(str(found), re.findall(r"'([^']+)'", expected), n=1, cutoff=0.5)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        shown = "" if place and place[0] == "cohort" else f"found {found!r}: "
+        sentences.append(f"{where}: {shown}{message}{guess}")
+    return sentences
+
+
+def _found(place: list[Any], raw: Any) -> Any:
+    for part in place:
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _keys_at(place: list[Any], raw: dict[str, Any]) -> list[str]:
+    """The keys that the models allow at `place`."""
+    model: Any = StudyConfig
+    for part in place:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)) or part not in model.model_fields:
+            return []
+        model = _model_of(model.model_fields[part].annotation, raw.get("task", {}) if part == "task" else {})
+    return sorted(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _model_of(annotation: Any, task: Any) -> Any:
+    if get_origin(annotation) in (Union, UnionType):
+        kind = task.get("kind") if isinstance(task, dict) else None
+        return VoxelTask if kind == "voxel" else PatientTask
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation

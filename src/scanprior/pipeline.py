@@ -1,0 +1,41 @@
+"""The way of the data: which stages there are, what each reads, and which parts of the study file it depends on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Step(NamedTuple):
+    """One stage: the sections of the study file that change its outcome, and the stages that it reads."""
+
+    sections: tuple[str, ...]
+    reads: tuple[str, ...]
+
+
+STEPS: dict[str, Step] = {
+    "index": Step(("cohort", "task", "privacy.key", "engine.shards"), ()),
+    "split": Step(("seed", "task", "cohort.together", "evaluation.scheme", "evaluation.folds", "evaluation.test",
+                   "evaluation.pool", "evaluation.budgets", "evaluation.draws"), ("index",)),
+    "deidentify": Step(("privacy", "engine.shards"), ("index",)),
+    "convert": Step((), ("deidentify",)),
+    "prepare": Step(("prepare",), ("convert",)),
+    "patches": Step(("seed", "task.kind", "patches"), ("index", "prepare")),
+    "pretrain": Step(("seed", "patches.size", "prior"), ("split", "prepare", "patches")),
+    "train": Step(("seed", "task", "patches", "prior.layers", "prior.hidden", "prior.scope", "evaluation.scheme",
+                   "evaluation.budgets", "evaluation.trials", "evaluation.metric"),
+                  ("index", "split", "prepare", "patches", "pretrain")),
+    "evaluate": Step(("seed", "task", "arms", "prior.hidden", "evaluation"), ("index", "split", "train")),
+    "report": Step(("study", "quick", "cohort", "task", "privacy", "prepare", "patches", "prior", "arms", "evaluation"),
+                   ("index", "split", "deidentify", "convert", "prepare", "patches", "pretrain", "train", "evaluate")),
+}  # fmt: skip
+
+
+def job_name(**wildcards: str | int) -> str:
+    """The name of one job of a stage, which is also its folder below the stage's: shard-0, dbn/draw-3, rectified/all."""
+    if "shard" in wildcards:
+        return f"shard-{wildcards['shard']}"
+    if "arm" in wildcards:
+        return f"{wildcards['arm']}/draw-{wildcards['draw']}"
+    if "hidden" in wildcards:
+        return f"{wildcards['hidden']}/{wildcards['context']}"
+    return ""

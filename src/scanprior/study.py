@@ -1,0 +1,183 @@
+"""Where everything of a study lies, its key, its digests, and its seeds by name."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scanprior.config import StudyConfig, load_config
+from scanprior.digest import code_digest
+from scanprior.errors import ConfigError, ScanpriorError
+from scanprior.pipeline import STEPS, job_name
+from scanprior.privacy.pseudonyms import new_key, read_key
+
+PUBLIC_KEY = hashlib.sha256(b"scanprior: the public key of simulated cohorts").digest()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file and the folders that belong to it below `house` (the working folder, where Snakemake runs)."""
+
+    config: StudyConfig
+    path: Path
+    house: Path
+
+    @classmethod
+    def load(cls, path: Path | str) -> Study:
+        """Read the study file at `path`; raises ConfigError with every problem at once."""
+        return cls(load_config(Path(path)), Path(path), Path.cwd())
+
+    @property
+    def name(self) -> str:
+        return self.config.study
+
+    @property
+    def results(self) -> Path:
+        """What may be shared: no hospital's id, name or path is ever below it."""
+        return self.house / "results" / self.name
+
+    @property
+    def private(self) -> Path:
+        """Key, crosswalk, source paths and before/after pictures; made with mode 0700."""
+        folder = self.house / "private" / self.name
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.parent.chmod(0o700)
+        folder.chmod(0o700)
+        return folder
+
+    @property
+    def work(self) -> Path:
+        """Checkpoints, progress and live logs: survives a kill, may be deleted when nothing runs."""
+        return self.house / "work" / self.name
+
+    @property
+    def logs(self) -> Path:
+        return self.house / "logs" / self.name
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's store: MLFLOW_TRACKING_URI, or a sqlite file beside the results."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.results / 'mlflow.db'}"
+
+    def folder(self, stage: str, job: str = "") -> Path:
+        """The folder of one job's outputs."""
+        if stage == "pretrain":
+            return self.results / self.prior_name(*job.split("/"))
+        return self.results / stage / job if job else self.results / stage
+
+    def prior_name(self, hidden: str, context: str) -> str:
+        """`prior` for the study's own hidden kind and all draws, else `prior-<hidden>[-<context>]`."""
+        if hidden == self.config.prior.hidden and context == "all":
+            return "prior"
+        return f"prior-{hidden}" if context == "all" else f"prior-{hidden}-{context}"
+
+    @cached_property
+    def key(self) -> bytes:
+        """The project key; made on first use. Simulated cohorts may use the public one."""
+        file = self.private / "key"
+        if self.config.privacy.key == "public":
+            return PUBLIC_KEY
+        if not file.exists():
+            try:
+                new_key(file)
+            except ScanpriorError:  # another process made it between the two lines
+                pass
+        return read_key(file)
+
+    def seed(self, *names: str | int) -> int:
+        """A 32-bit seed for what `names` say, e.g. seed("draw", 7): a hash, so that no seed depends on another's use."""
+        text = json.dumps([self.config.seed, *names])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    def locate(self, text: str, what: str) -> Path:
+        """A path of the study file: absolute, below the working folder, beside the scans, or beside the study file."""
+        given = Path(text).expanduser()
+        places = [given] if given.is_absolute() else [
+            self.house / given, Path(self.config.cohort.scans).expanduser() / given, self.path.parent / given]  # fmt: skip
+        for place in places:
+            if place.exists():
+                return place
+        raise ConfigError(
+            f"cohort.{what}: nothing is there",
+            hint="give an absolute path, or one relative to the working folder, the scans or the study file",
+        )
+
+    # --- the jobs of the pipeline -------------------------------------------------------------------------------------
+
+    def contexts(self, draw: int | None = None) -> list[str]:
+        """Which priors there are: one for all draws, or one per draw and fold (inductive priors under cross-validation)."""
+        prior, evaluation = self.config.prior, self.config.evaluation
+        if prior.scope == "inductive" and evaluation.scheme == "cv":
+            draws = range(evaluation.draws) if draw is None else [draw]
+            return [f"d{d}-f{fold}" for d in draws for fold in range(evaluation.folds)]
+        return ["all"]
+
+    def jobs(self, stage: str) -> list[dict[str, Any]]:
+        """The wildcards of every job of a stage."""
+        config = self.config
+        if stage in ("deidentify", "convert", "prepare"):
+            return [{"shard": shard} for shard in range(config.engine.shards)]
+        if stage == "train":
+            return [{"arm": arm, "draw": draw} for arm in config.arms for draw in range(config.evaluation.draws)]
+        if stage == "pretrain":
+            kinds = sorted({config.hidden_of(arm) for arm in config.arms if arm.startswith("dbn")})
+            return [{"hidden": hidden, "context": context} for hidden in kinds for context in self.contexts()]
+        return [{}]
+
+    def inputs(self, stage: str, **wildcards: Any) -> list[Path]:
+        """The folders that one job of a stage reads."""
+        return [self.folder(other, job_name(**job)) for other, job in self._inputs(stage, wildcards)]
+
+    def _inputs(self, stage: str, wildcards: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for other in STEPS[stage].reads:
+            for job in self.jobs(other):
+                if "shard" in wildcards and "shard" in job and int(job["shard"]) != int(wildcards["shard"]):
+                    continue
+                if stage == "train" and other == "pretrain":
+                    arm, draw = str(wildcards["arm"]), int(wildcards["draw"])
+                    wanted = arm.startswith("dbn") and job["hidden"] == self.config.hidden_of(arm)
+                    if not wanted or job["context"] not in self.contexts(draw):
+                        continue
+                yield other, job
+
+    def state(self, stage: str) -> dict[str, str]:
+        """Keyed digests of what a stage depends on besides its inputs: its code and its part of the study file.
+
+        Keyed, because a plain hash of a hospital's folder name could be guessed; Snakemake keeps these as rule parameters.
+        """
+        plain = self.config.model_dump(mode="json")
+        values = {section: _lookup(plain, section) for section in STEPS[stage].sections}
+        return {
+            "code": code_digest(f"scanprior.stages.{stage}"),
+            "config": hmac.new(self.key, json.dumps(values).encode(), "sha256").hexdigest()[:16],
+        }
+
+    def listing(self) -> str:
+        """Keyed digest of the names, sizes and times of all raw files, so that new data is noticed."""
+        cohort = self.config.cohort
+        digest = hmac.new(self.key, digestmod="sha256")
+        for text in (cohort.scans, cohort.labels, cohort.label_maps, cohort.patients):
+            if not text:
+                continue
+            try:
+                place = self.locate(text, "scans")
+            except ConfigError:
+                continue
+            for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+                if file.is_file():
+                    stat = file.stat()
+                    digest.update(f"{file.relative_to(place.parent)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode(errors="surrogateescape"))
+        return digest.hexdigest()[:16]
+
+
+def _lookup(plain: Any, dotted: str) -> Any:
+    for part in dotted.split("."):
+        plain = plain[part]
+    return plain
