@@ -5,7 +5,7 @@ V := .venv/bin
 export UV_SYSTEM_CERTS := 1
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: env demo test lint clean unlock
+.PHONY: env demo test lint format clean
 env: .venv/ok
 
 .venv/ok: pyproject.toml requirements/lock.txt requirements/uv.txt requirements/face.txt
@@ -19,3 +19,31 @@ env: .venv/ok
 	$(V)/uv pip check -q -p .venv
 	$(V)/uv pip install -q -p .venv --no-deps --require-hashes -r requirements/face.txt
 	@touch $@
+
+# The demo: simulated patients, from raw hospital files to the report. A second call finds nothing to do.
+demo: env
+	@$(V)/scanprior demo data/demo/raw
+	@$(V)/scanprior run config/demo.yaml --cores 2
+
+# All tests. Browser tests need Debian's chromium: installed when we may, else they are skipped with a sentence.
+test: env
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	  echo "no chromium here: the browser tests will be skipped"; }
+	$(V)/python -m pytest
+
+lint: env
+	$(V)/ruff check .
+	$(V)/ruff format --check .
+	$(V)/basedpyright
+	$(V)/lint-imports
+	$(V)/snakefmt --check Snakefile workflow
+	$(V)/mkdocs build -q --strict -d .venv/site
+
+format: env
+	$(V)/ruff check --fix .
+	$(V)/ruff format .
+	$(V)/snakefmt Snakefile workflow
+
+clean:
+	rm -rf results work logs .snakemake data/demo/raw
