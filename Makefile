@@ -5,7 +5,7 @@ V := .venv/bin
 export UV_SYSTEM_CERTS := 1
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: env demo test lint format clean
+.PHONY: env demo test lint format clean schema
 env: .venv/ok
 
 .venv/ok: pyproject.toml requirements/lock.txt requirements/uv.txt requirements/face.txt
@@ -47,3 +47,6 @@ format: env
 
 clean:
 	rm -rf results work logs .snakemake data/demo/raw
+
+schema: env
+	$(V)/python -c "import json; from scanprior.config import StudyConfig as S; print(json.dumps(S.model_json_schema(), indent=1))" > config/schema.json

@@ -9,3 +9,5 @@ trap 'rm -f "$every"' EXIT
 .venv/bin/uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes --no-annotate --no-header \
     pyproject.toml -o "$every"
 awk '/^[A-Za-z0-9]/{keep = !($0 ~ /^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z-]+)==/)} keep' "$every" > requirements/lock.txt
+# The same without hashes, for conda's environment.yml (a constraints file with hashes would ask for them everywhere).
+sed -n 's/^\([A-Za-z0-9][^\\]*[^\\ ]\) *\\*$/\1/p' requirements/lock.txt > requirements/constraints.txt

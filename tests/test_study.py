@@ -1,0 +1,82 @@
+"""Seeds by name, jobs, inputs, and what Snakemake gets to see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanprior.study import Study
+
+TEXT = """
+study: tiny
+cohort: {scans: /hospital/SMITH, labels: labels.csv}
+task: {kind: patient}
+arms: [dbn, scratch, dbn_bernoulli]
+prior: {scope: SCOPE}
+evaluation: {draws: 2, folds: 3}
+engine: {shards: 2}
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    return make(tmp_path, monkeypatch, "disjoint")
+
+
+def make(folder: Path, monkeypatch: pytest.MonkeyPatch, scope: str) -> Study:
+    monkeypatch.chdir(folder)
+    (folder / "study.yaml").write_text(TEXT.replace("SCOPE", scope))
+    return Study.load("study.yaml")
+
+
+def test_seeds_depend_on_the_name_alone(study: Study) -> None:
+    assert study.seed("draw", 7) == study.seed("draw", 7)
+    assert len({study.seed("draw", n) for n in range(100)} | {study.seed("fold", n) for n in range(100)}) == 200
+    assert 0 <= study.seed("draw", 7) < 2**32
+
+
+def test_one_prior_per_hidden_kind(study: Study) -> None:
+    assert study.jobs("pretrain") == [{"hidden": "bernoulli", "context": "all"}, {"hidden": "rectified", "context": "all"}]
+    assert study.prior_name("rectified", "all") == "prior"
+    assert study.prior_name("bernoulli", "all") == "prior-bernoulli"
+
+
+def test_inductive_priors_are_trained_per_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make(tmp_path, monkeypatch, "inductive")
+    assert len(study.jobs("pretrain")) == 2 * 2 * 3
+    names = {folder.name for folder in study.inputs("train", arm="dbn", draw=1) if folder.name.startswith("prior")}
+    assert names == {"prior-rectified-d1-f0", "prior-rectified-d1-f1", "prior-rectified-d1-f2"}
+
+
+def test_an_arm_reads_its_own_prior_and_no_other(study: Study) -> None:
+    def priors(arm: str) -> set[str]:
+        return {folder.name for folder in study.inputs("train", arm=arm, draw=0) if folder.name.startswith("prior")}
+
+    assert priors("dbn") == {"prior"}
+    assert priors("dbn_bernoulli") == {"prior-bernoulli"}
+    assert priors("scratch") == set()
+
+
+def test_a_shard_reads_its_own_shard(study: Study) -> None:
+    assert [folder.name for folder in study.inputs("convert", shard=1)] == ["shard-1"]
+
+
+def test_state_is_keyed(study: Study, tmp_path: Path) -> None:
+    before = study.state("index")["config"]
+    (study.private / "key").write_text("ab" * 32)
+    (study.private / "key").chmod(0o600)
+    assert Study.load("study.yaml").state("index")["config"] != before
+
+
+def test_private_folder_is_closed_to_others(study: Study) -> None:
+    assert study.private.stat().st_mode & 0o077 == 0
+    assert study.key and (study.private / "key").stat().st_mode & 0o077 == 0
+
+
+def test_settings_of_one_stage_leave_the_others_alone(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(TEXT.replace("SCOPE", "disjoint").replace("draws: 2", "draws: 2, trials: 9"))
+    other = Study.load("study.yaml")
+    assert other.state("train") != study.state("train")
+    for stage in ("index", "split", "deidentify", "convert", "prepare", "patches", "pretrain"):
+        assert other.state(stage) == study.state(stage)
