@@ -49,6 +49,7 @@ class Stage:
         self._rows: dict[tuple[str, int], float] = {}
         self._live = (self.work / "log.jsonl").open("a+", encoding="utf-8")
         self._recall()
+        self._recalled, self._repeated = set(self._rows), set[tuple[str, int]]()
         self._quarantine: list[dict[str, str | None]] = []
         self._notes: dict[str, Any] = {}
         self._seeds: dict[str, int] = {}
@@ -65,6 +66,8 @@ class Stage:
     def log(self, values: dict[str, float], *, step: int = 0) -> None:
         """Keep metrics of one step: in metrics.parquet at the end, and in the live log that the MLflow recorder follows."""
         for key, value in values.items():
+            if (key, step) in self._recalled:
+                self._repeated.add((key, step))
             self._rows[key, step] = float(value)
         self._live.write(json.dumps({"step": step, "time": time.time(), **{k: float(v) for k, v in values.items()}}) + "\n")
         self._live.flush()
@@ -117,7 +120,7 @@ class Stage:
             "startup_seconds": cpu, "peak_memory_mb": _peak_mb(), "output_mb": sum(f.stat().st_size for f in files) / 1e6,
             "versions": versions(), "machine": machine(), "seeds": self._seeds, "code": self.state["code"],
             "parameters": _parameters(self.study, self.name), "inputs": {k: _hash(v) for k, v in self.inputs.items()},
-            "notes": self._notes,
+            "resumed": bool(self._recalled), "repeated": sorted(self._repeated), "notes": self._notes,
         })  # fmt: skip
         for file in self._top:
             shutil.copyfile(self.folder / file, self.study.results / f".{file}.part")

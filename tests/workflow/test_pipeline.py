@@ -1,0 +1,138 @@
+"""The tiny study end to end: report and verdict, a no-op second time, nothing private outside, the store rebuilt."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny
+
+pytestmark = pytest.mark.workflow
+
+
+def test_a_report_and_a_verdict(house: Path) -> None:
+    page = (house / "results/tiny/report.html").read_text()
+    verdict = json.loads((house / "results/tiny/verdict.json").read_text())
+    assert verdict["verdict"] in ("helps", "harms", "equivalent", "inconclusive")
+    assert verdict["primary"]["low"] <= verdict["primary"]["delta"] <= verdict["primary"]["high"]
+    assert "simulated" in page.lower()
+
+
+def test_every_patient_is_used_or_in_quarantine(house: Path) -> None:
+    patients = pd.read_parquet(house / "results/tiny/index/patients.parquet")
+    assert len(patients) == len(tiny.SURNAMES)
+    assert patients["labelled"].sum() == tiny.LABELLED
+    scores = pd.read_parquet(house / "results/tiny/evaluate/scores.parquet")
+    counts = scores.groupby(["arm", "budget", "draw"])["patient"].nunique()
+    assert (counts == tiny.LABELLED).all()
+    assert len(counts) == 3 * 2 * 2
+
+
+def test_a_finished_study_is_a_no_op(house: Path) -> None:
+    before = (house / "results/tiny/report.html").stat().st_mtime_ns
+    started = time.monotonic()
+    done = tiny.scanprior(house, "run", "tiny.yaml", "--cores", "2")
+    assert "verdict:" in done.stdout
+    assert (house / "results/tiny/report.html").stat().st_mtime_ns == before
+    assert time.monotonic() - started < 60
+    assert "Nothing to be done" in tiny.snakemake(house, "--configfile", "tiny.yaml", "-n").stderr
+
+
+def test_a_dry_run_lists_the_plan(tmp_path: Path) -> None:
+    tiny.build(tmp_path)
+    text = tiny.snakemake(tmp_path, "--configfile", "tiny.yaml", "-n").stdout
+    for rule in ("index", "split", "deidentify", "convert", "prepare", "patches", "pretrain", "train", "evaluate", "report"):
+        assert f"rule {rule}:" in text
+    assert not (tmp_path / "results").exists()
+
+
+def test_one_more_arm_adds_only_its_own_jobs(house: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(house, copy)
+    study = copy / "tiny.yaml"
+    study.write_text(study.read_text().replace("logistic]", "logistic, pca_logistic]"))
+    text = tiny.snakemake(copy, "--configfile", "tiny.yaml", "-n").stdout
+    assert text.count("rule train:") == 2
+    assert text.count("wildcards: arm=pca_logistic") == 2
+    for rule in ("index", "split", "deidentify", "convert", "prepare", "patches", "pretrain"):
+        assert f"rule {rule}:" not in text
+
+
+def test_no_identifier_outside_private(house: Path) -> None:
+    everything = [file for file in house.rglob("*") if file.is_file()]
+    public = [f for f in everything if f.relative_to(house).parts[0] not in ("hospital", "private")]
+    assert any(f.name == "mlflow.db" for f in public)
+    assert any(".snakemake" in f.parts for f in public)
+    for file in public:
+        text = searchable(file) + file.relative_to(house).as_posix()
+        for word in tiny.planted():
+            assert word.lower() not in text.lower(), f"{word} in {file.relative_to(house)}"
+    crosswalk = pd.read_parquet(next((house / "private").rglob("crosswalk.parquet")))
+    assert tiny.hospital_id(3) in crosswalk.to_string()
+
+
+def searchable(file: Path) -> str:
+    if file.suffix == ".parquet":
+        return pd.read_parquet(file).to_csv()
+    data = file.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    return data.decode("latin-1") + data.decode("utf-16-le", errors="ignore")
+
+
+def test_the_store_holds_a_run_for_every_job_and_is_rebuilt_from_files(house: Path) -> None:
+    def runs() -> dict[str, dict[str, float]]:
+        script = (
+            "import json; from mlflow import MlflowClient; c = MlflowClient('sqlite:///results/tiny/mlflow.db');"
+            "e = c.get_experiment_by_name('tiny').experiment_id;"
+            "print(json.dumps({r.data.tags['scanprior.job']: dict(r.data.metrics) for r in c.search_runs([e], max_results=500)}))"
+        )
+        done = subprocess.run([sys.executable, "-c", script], cwd=house, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    before = runs()
+    records = {f.parent.relative_to(house / "results/tiny").as_posix() for f in (house / "results/tiny").rglob("record.json")
+               if "mlflow-artifacts" not in f.parts}  # fmt: skip
+    assert set(before) == records | {"study"}
+    (house / "results/tiny/mlflow.db").unlink()
+    tiny.scanprior(house, "track", "tiny.yaml")
+    assert runs() == before
+
+
+def test_export_and_load_in_a_fresh_process(house: Path, tmp_path: Path) -> None:
+    tiny.scanprior(house, "export", "tiny.yaml", str(tmp_path / "out"))
+    script = (
+        "import sys, scanprior, torch; prior = scanprior.load_prior(sys.argv[1]);"
+        "print(tuple(prior.encode(torch.zeros(4, 125)).shape));"
+        "assert not {'pytorch_lightning', 'snakemake', 'mlflow'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "out" / "prior")], capture_output=True, text=True)
+    assert done.stdout.strip() == "(4, 8)", done.stderr
+    assert "model card" in (tmp_path / "out/prior/model_card.md").read_text().lower()
+    folds = json.loads((tmp_path / "out/splits_final.json").read_text())
+    assert all(set(fold) == {"train", "val"} and not set(fold["train"]) & set(fold["val"]) for fold in folds)
+
+
+def test_two_runs_from_scratch_are_byte_identical(house: Path, tmp_path: Path) -> None:
+    tiny.build(tmp_path)
+    (tmp_path / "private/tiny").mkdir(parents=True)
+    shutil.copy(house / "private/tiny/key", tmp_path / "private/tiny/key")
+    tiny.scanprior(tmp_path, "run", "tiny.yaml", "--cores", "2")
+    assert outcome(tmp_path) == outcome(house)
+
+
+def outcome(house: Path) -> dict[str, str]:
+    """Digest of every result file but records and report, which hold times."""
+    found: dict[str, str] = {}
+    for file in (house / "results/tiny").rglob("digests.json"):
+        folder = file.parent.relative_to(house / "results/tiny").as_posix()
+        if folder != "report":
+            found |= {f"{folder}/{name}": value for name, value in json.loads(file.read_text()).items()}
+    return found
