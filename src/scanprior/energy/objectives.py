@@ -1,0 +1,116 @@
+"""Where the negative phase comes from: contrastive divergence and persistent chains.
+
+An objective makes visible and hidden states that stand for what the model believes, owns its chains, and never writes a
+parameter. References: Hinton (2002) for contrastive divergence, Tieleman (2008) for persistent chains.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Generator, Tensor, nn
+
+from scanprior.energy.rbm import RBM
+from scanprior.energy.units import Gaussian
+from scanprior.energy.workspace import Workspace
+
+
+class Objective(nn.Module, ABC):
+    """Makes the negative phase of the gradient."""
+
+    @abstractmethod
+    def negatives(self, batch: int) -> int:
+        """How many negative rows go with mini-batches of at most `batch` rows."""
+
+    @abstractmethod
+    def negative(self, work: Workspace, n: int, generator: Generator) -> int:
+        """Fill the negative rows, from row `n` on, of `work.visible` (shown) and `work.hidden` (means); return their number.
+
+        `work.draw[:n]` holds hidden states drawn given the `n` data rows; it may be overwritten.
+        """
+
+    def begin(self, rbm: RBM, generator: Generator) -> None:
+        """Get ready for training `rbm`; chains that a checkpoint has brought back are left as they are."""
+
+    def check(self, rbm: RBM) -> None:
+        """Refuse a machine that this objective can't train."""
+
+
+class CD(Objective):
+    """Contrastive divergence: `k` Gibbs sweeps from the data.
+
+    `sample_visible`: draw the reconstruction instead of taking its mean. The mean has less variance (Hinton 2012,
+    section 3.2), but a learned variance needs the draw: with means it grows without bound.
+    """
+
+    def __init__(self, k: int = 1, *, sample_visible: bool = False) -> None:
+        super().__init__()
+        self.k, self.sample_visible = _positive(k, "k"), sample_visible
+
+    def negatives(self, batch: int) -> int:
+        return batch
+
+    def check(self, rbm: RBM) -> None:
+        if isinstance(rbm.visible, Gaussian) and rbm.visible.learn_variance and not self.sample_visible:
+            raise ValueError(
+                "CD with mean reconstructions can't learn the variance of Gaussian units (it would grow without bound): "
+                "use CD(k, sample_visible=True) or PCD"
+            )
+
+    def negative(self, work: Workspace, n: int, generator: Generator) -> int:
+        draw, visible, hidden = work.draw[:n], work.visible[n : 2 * n], work.hidden[n : 2 * n]
+        for sweep in range(self.k):
+            work.down_(work.show_hidden_(draw), visible, sample=self.sample_visible, generator=generator)
+            last = sweep == self.k - 1
+            work.up_(work.show_visible_(visible), hidden, draw=None if last else draw, generator=generator)
+        return n
+
+
+class PCD(Objective):
+    """Persistent contrastive divergence: `chains` Markov chains that go on from update to update, `k` sweeps each time."""
+
+    chain: Tensor
+
+    def __init__(self, k: int = 1, chains: int = 100) -> None:
+        super().__init__()
+        self.k, self.chains = _positive(k, "k"), _positive(chains, "chains")
+        self.register_buffer("chain", torch.empty(0))
+
+    def negatives(self, batch: int) -> int:
+        return self.chains
+
+    @torch.no_grad()
+    def begin(self, rbm: RBM, generator: Generator) -> None:
+        if self.chain.shape != (self.chains, rbm.hidden.size):
+            field = torch.zeros(self.chains, rbm.hidden.size, dtype=rbm.weight.dtype, device=rbm.weight.device)
+            self.chain = rbm.hidden.sample(field, generator)
+
+    def negative(self, work: Workspace, n: int, generator: Generator) -> int:
+        visible, hidden = work.visible[n : n + self.chains], work.hidden[n : n + self.chains]
+        draw = work.draw[: self.chains].copy_(self.chain)
+        for _ in range(self.k):
+            work.down_(work.show_hidden_(draw), visible, sample=True, generator=generator)
+            work.up_(work.show_visible_(visible), hidden, draw=draw, generator=generator)
+        self.chain.copy_(draw)
+        return self.chains
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain))  # its shape is known only once training began
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def objective_named(name: str, *, batch_size: int) -> Objective:
+    """The objective that a study file calls "cd1", "cd10", "pcd1", …; persistent ones get one chain per row of a mini-batch."""
+    match = re.fullmatch(r"(cd|pcd)([1-9]\d*)", name)
+    if match is None:
+        raise ValueError(f"no objective is called {name!r}; allowed are cd1, cd2, … and pcd1, pcd2, …")
+    k = int(match[2])
+    return CD(k) if match[1] == "cd" else PCD(k, chains=batch_size)
+
+
+def _positive(value: int, name: str) -> int:
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1; got {value}")
+    return value

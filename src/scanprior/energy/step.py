@@ -1,0 +1,215 @@
+"""The training step: the only place that writes the parameters of a restricted Boltzmann machine.
+
+It takes a block of mini-batches at once, so that whoever drives it (`fit_rbm`, a Lightning module) pays its own cost
+once per block. Per mini-batch it does four products: up, down, up, and one product of the stacked phases that gives both
+halves of the gradient and carries the momentum along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from scanprior.energy.objectives import Objective
+from scanprior.energy.rbm import RBM
+from scanprior.energy.units import LOG_VARIANCE_CEILING, LOG_VARIANCE_FLOOR, Gaussian, ReLU
+from scanprior.energy.workspace import Workspace
+
+OFFSET_EVERY = 10
+OFFSET_RATE = 0.1
+
+
+class Diverged(FloatingPointError):
+    """Training left the finite numbers; the parameters are of no use any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How fast to learn (Hinton 2012, sections 7-11).
+
+    Attributes:
+        learning_rate: step size per mini-batch mean; none: `default_learning_rate` of the machine.
+        final_rate: the learning rate at the last step, as a share of the first; it falls in a straight line.
+        decay_from: the share of the training after which it starts to fall.
+        momentum, final_momentum: the share of the last update that goes on, in the first `switch` of the training and after.
+            The learning rate is multiplied by (1 - momentum), so that the effective step does not depend on it.
+        weight_decay: weights (never biases) shrink by learning rate x this in each step.
+        variance_rate: learning rate of a Gaussian's log variance, relative to `learning_rate`.
+        sparsity: wanted mean activation of every hidden unit, pulled to with strength `sparsity_cost` (Lee 2008); none: free.
+    """
+
+    learning_rate: float | None = None
+    final_rate: float = 0.0
+    decay_from: float = 0.5
+    momentum: float = 0.5
+    final_momentum: float = 0.9
+    switch: float = 0.2
+    weight_decay: float = 1e-4
+    variance_rate: float = 0.1
+    sparsity: float | None = None
+    sparsity_cost: float = 0.1
+
+    def rate(self, progress: float) -> float:
+        """The learning rate, relative to the first, at `progress` in [0, 1]."""
+        falling = max(0.0, progress - self.decay_from) / max(1e-12, 1.0 - self.decay_from)
+        return 1.0 - (1.0 - self.final_rate) * min(1.0, falling)
+
+    def momentum_at(self, progress: float) -> float:
+        """The momentum at `progress` in [0, 1]."""
+        return self.momentum if progress < self.switch else self.final_momentum
+
+
+def default_learning_rate(rbm: RBM) -> float:
+    """A safe step for standardised data: Gaussian and rectified units answer without bound, so theirs is smaller."""
+    unbounded = isinstance(rbm.visible, Gaussian | ReLU), isinstance(rbm.hidden, Gaussian | ReLU)
+    return {0: 0.1, 1: 0.01, 2: 0.005}[sum(unbounded)]
+
+
+class Stats(NamedTuple):
+    """What the last mini-batch of a block looked like (tensors without a shape, so that nothing waits for the device)."""
+
+    reconstruction: Tensor
+    """mean squared difference of data and negative phase per visible unit, in the units of the data"""
+    activation: Tensor
+    """mean activation of the hidden units"""
+
+
+class Stepper(nn.Module):
+    """Trains `rbm` with `objective`; velocities, chains, step count and generator are its state, so training can go on.
+
+    Args:
+        batch_size: most rows of a mini-batch.
+        steps: how many mini-batches the whole training has; the schedule is laid out over them.
+        seed: seeds the generator of every random number of the training.
+    """
+
+    weight_velocity: Tensor
+    visible_velocity: Tensor
+    hidden_velocity: Tensor
+    variance_velocity: Tensor
+
+    def __init__(
+        self, rbm: RBM, objective: Objective, *, batch_size: int, steps: int, seed: int, schedule: Schedule = Schedule()
+    ) -> None:
+        super().__init__()
+        objective.check(rbm)
+        self.rbm, self.objective, self.schedule = rbm, objective, schedule
+        self.batch_size, self.steps, self.seed = batch_size, steps, seed
+        self.learning_rate = schedule.learning_rate if schedule.learning_rate is not None else default_learning_rate(rbm)
+        self.step = 0
+        self._generator: Generator | None = None
+        self._restored: Tensor | None = None
+        self._work: Workspace | None = None
+        self.register_buffer("weight_velocity", torch.zeros_like(rbm.weight))
+        self.register_buffer("visible_velocity", torch.zeros_like(rbm.visible.bias))
+        self.register_buffer("hidden_velocity", torch.zeros_like(rbm.hidden.bias))
+        self.register_buffer("variance_velocity", torch.zeros_like(rbm.visible.bias))
+
+    @property
+    def generator(self) -> Generator:
+        """The source of the training's random numbers, on the device of the weights."""
+        if self._generator is None:
+            self._generator = Generator(self.rbm.weight.device).manual_seed(self.seed)
+            if self._restored is not None:
+                self._generator.set_state(self._restored)
+        return self._generator
+
+    def get_extra_state(self) -> dict[str, object]:
+        return {"step": self.step, "generator": self.generator.get_state()}
+
+    def set_extra_state(self, state: dict[str, object]) -> None:
+        self.step, self._generator, self._restored = int(state["step"]), None, state["generator"].cpu()
+
+    @torch.no_grad()
+    def block(self, data: Tensor, rows: Tensor | None = None) -> Stats:
+        """Train on several mini-batches, one update each.
+
+        Args:
+            data: with `rows`, all data (n, visible); without, the mini-batches themselves (batches, batch, visible).
+            rows: row numbers (batches, batch) of the mini-batches; `batch` may be smaller than `batch_size`.
+
+        Raises:
+            Diverged: when a parameter is no longer a finite number after the block.
+        """
+        if self._work is None:
+            self._work = Workspace(self.rbm, self.batch_size, self.objective.negatives(self.batch_size))
+            self.objective.begin(self.rbm, self.generator)
+        batches = data if rows is None else rows
+        n = batches.shape[1]
+        if n > self.batch_size:
+            raise ValueError(f"a mini-batch has {n} rows; this step was made for at most {self.batch_size}")
+        for i in range(len(batches)):
+            positive = self._work.visible[:n]
+            if rows is None:
+                positive.copy_(data[i])
+            else:
+                torch.index_select(data, 0, rows[i], out=positive)
+            self._update(self._work, n)
+        if not bool(torch.isfinite(self.visible_velocity.sum() + self.hidden_velocity.sum())):
+            raise Diverged(
+                f"training diverged by step {self.step}: a parameter is no longer finite. Lower the learning rate "
+                f"(it was {self.learning_rate:g}), or look for rows that are not standardised"
+            )
+        return self._stats(self._work, n)
+
+    def _update(self, work: Workspace, n: int) -> None:
+        """One mini-batch: both phases, then every parameter; `work.visible[:n]` holds the data."""
+        rbm = self.rbm
+        progress = self.step / max(1, self.steps)
+        momentum = self.schedule.momentum_at(progress)
+        rate = self.learning_rate * self.schedule.rate(progress)
+        step = rate * (1.0 - momentum) / n
+        work.show_visible_(work.visible[:n])
+        work.up_(work.visible[:n], work.hidden[:n], draw=work.draw[:n], generator=self.generator)
+        negatives = self.objective.negative(work, n, self.generator)
+        visible, hidden = work.visible[: n + negatives], work.hidden[: n + negatives]
+        if self.schedule.sparsity is not None:
+            surplus = hidden[:n].mean(0).sub_(self.schedule.sparsity)
+            self.hidden_velocity.sub_(surplus, alpha=step * n * self.schedule.sparsity_cost)
+        if rbm.centered and self.step % OFFSET_EVERY == 0:
+            self._move_offset(hidden[:n].mean(0))
+        work.show_hidden_(hidden)
+        hidden[n:].mul_(-n / negatives)  # as many chains as rows count the same as the rows
+        signs, ones = work.signs(n, negatives)
+
+        if isinstance(rbm.visible, Gaussian) and rbm.visible.learn_variance:
+            self._update_variance(rbm.visible, visible, hidden, signs, momentum, step * self.schedule.variance_rate)
+        self.weight_velocity.addmm_(visible.t(), hidden, beta=momentum, alpha=step)
+        self.visible_velocity.addmv_(visible.t(), signs, beta=momentum, alpha=step)
+        self.hidden_velocity.addmv_(hidden.t(), ones, beta=momentum, alpha=step)
+        torch.add(self.weight_velocity, rbm.weight, alpha=1.0 - rate * self.schedule.weight_decay, out=rbm.weight)
+        rbm.visible.bias.add_(self.visible_velocity)
+        rbm.hidden.bias.add_(self.hidden_velocity)
+        self.step += 1
+
+    def _move_offset(self, activation: Tensor) -> None:
+        """Let the hidden offset follow the mean `activation` (hidden,); the visible bias takes up what that changes."""
+        hidden = self.rbm.hidden
+        change = (activation - self.rbm.hidden_offset).mul_(OFFSET_RATE)
+        self.rbm.hidden_offset.add_(change)
+        self.rbm.visible.bias.addmv_(self.rbm.weight, hidden.scale(change))
+
+    def _update_variance(
+        self, units: Gaussian, visible: Tensor, hidden: Tensor, signs: Tensor, momentum: float, step: float
+    ) -> None:
+        """Follow -dE/dz = (v - b)^2 / (2 var) - (v - mu) / var * (W h), z = log variance (Cho, Ilin & Raiko 2011, eq. 8).
+
+        The rows are shown states; the hidden ones of the negative phase carry its sign and weight already.
+        """
+        variance = torch.exp(units.log_variance)
+        deviation = visible * variance + (self.rbm.visible_offset if self.rbm.centered else 0.0) - units.bias
+        gradient = signs @ deviation.square_() / (2.0 * variance)
+        gradient -= (visible * (hidden @ self.rbm.weight.t())).sum(0)
+        self.variance_velocity.mul_(momentum).add_(gradient, alpha=step)
+        units.log_variance.add_(self.variance_velocity).clamp_(LOG_VARIANCE_FLOOR, LOG_VARIANCE_CEILING)
+
+    def _stats(self, work: Workspace, n: int) -> Stats:
+        """Reconstruction by means, up and down, of the last mini-batch."""
+        data, reconstruction = work.visible_states(work.visible[:n]), work.visible[:n]
+        work.up_(work.visible[:n], work.hidden[:n], draw=None, generator=self.generator)
+        activation = work.hidden[:n].mean()
+        work.down_(work.show_hidden_(work.hidden[:n]), reconstruction, sample=False, generator=self.generator)
+        return Stats((data - reconstruction).square().mean(), activation)

@@ -1,0 +1,98 @@
+"""Training on data that lies in memory: one machine, or a stack of them from the bottom up."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from scanprior.energy.objectives import CD, Objective
+from scanprior.energy.rbm import RBM
+from scanprior.energy.step import Schedule, Stepper
+
+BATCHES_PER_BLOCK = 16
+LARGEST_SEED = 2**62
+
+
+class History(NamedTuple):
+    """One entry per epoch."""
+
+    reconstruction: list[float]
+    """mean squared error of the reconstruction by means, per visible unit"""
+    activation: list[float]
+    """mean activation of the hidden units"""
+    weight_norm: list[float]
+    """root mean square of the weights"""
+
+
+def fit_rbm(
+    rbm: RBM,
+    data: Tensor,
+    *,
+    epochs: int,
+    generator: Generator,
+    objective: Objective | None = None,
+    batch_size: int = 100,
+    schedule: Schedule = Schedule(),
+    start: bool = True,
+) -> History:
+    """Train `rbm` in place on `data` (n, visible); every row is used once per epoch, the last mini-batch may be smaller.
+
+    Args:
+        objective: where the negative phase comes from; none: `CD(1)`.
+        start: begin at the data's means (`RBM.start_from`); false goes on from the parameters as they are.
+
+    Raises:
+        ValueError: when `data` has the wrong width or a number in it is not finite.
+        Diverged: when training leaves the finite numbers.
+    """
+    check_data(data, rbm.visible.size)
+    if start:
+        rbm.start_from(data.mean(0), data.var(0, unbiased=False))
+    batches = -(-len(data) // batch_size)
+    seed = int(torch.randint(LARGEST_SEED, (1,), generator=generator, device=generator.device))
+    stepper = Stepper(rbm, objective or CD(1), batch_size=batch_size, steps=epochs * batches, seed=seed, schedule=schedule)
+    history = History([], [], [])
+    for _ in range(epochs):
+        order = torch.randperm(len(data), generator=generator, device=generator.device).to(data.device)
+        stats = [stepper.block(data, rows) for rows in blocks(order, batch_size)]
+        history.reconstruction.append(float(torch.stack([s.reconstruction for s in stats]).mean()))
+        history.activation.append(float(torch.stack([s.activation for s in stats]).mean()))
+        history.weight_norm.append(float(rbm.weight.detach().square().mean().sqrt()))
+    return history
+
+
+def blocks(order: Tensor, batch_size: int, batches: int = BATCHES_PER_BLOCK) -> list[Tensor]:
+    """Cut `order` (n,) into blocks of row numbers (batches, batch_size); a smaller last mini-batch is a block of its own."""
+    whole = len(order) // batch_size * batch_size
+    cut = list(order[:whole].view(-1, batch_size).split(batches)) if whole else []
+    return [*cut, order[None, whole:]] if whole < len(order) else cut
+
+
+def check_data(data: Tensor, width: int) -> None:
+    """Refuse data (n, visible) of the wrong width, without rows, or with a number that is not finite."""
+    if data.ndim != 2 or data.shape[1] != width or not len(data):
+        raise ValueError(f"the data has the shape {tuple(data.shape)}; expected rows of {width} visible units, (n, {width})")
+    finite = torch.isfinite(data)
+    if not bool(finite.all()):
+        row, column = (int(i) for i in (~finite).nonzero()[0])
+        raise ValueError(f"row {row}, column {column} of the data is {float(data[row, column])}; every number must be finite")
+
+
+class Standardiser(NamedTuple):
+    """Mean and standard deviation (columns,) of some rows; a constant column gets the standard deviation 1."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor) -> Standardiser:
+        """From `rows` (n, columns); a column that varies less than a thousandth of the typical one counts as constant."""
+        mean, std = rows.mean(0), rows.std(0, unbiased=False)
+        typical = std.median().clamp_min(torch.finfo(rows.dtype).tiny)
+        return cls(mean, torch.where(std > 1e-3 * typical, std, torch.ones_like(std)))
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Standardised rows."""
+        return (rows - self.mean) / self.std

@@ -1,0 +1,226 @@
+"""The four kinds of unit a layer can be made of: what they are drawn from, and what they add to the energy.
+
+A layer sees the other layer through its *field*: field = weights times what the other layer shows (`scale`). Its own
+bias, and a Gaussian's variance, belong to it, so a pair of any two kinds makes a restricted Boltzmann machine:
+
+    E(v, h) = E_visible(v) + E_hidden(h) - scale(v) . W scale(h)
+
+References: Hinton, "A practical guide to training restricted Boltzmann machines" (2012), section 13; Cho, Ilin & Raiko
+(2011) for the Gaussian energy with s / sigma^2; Nair & Hinton (2010) for noisy rectified linear units.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+MOST_STATES = 1 << 20
+LOG_VARIANCE_FLOOR = -4.0
+LOG_VARIANCE_CEILING = 4.0
+
+
+class NoClosedForm(NotImplementedError):
+    """What was asked for has no closed form for this kind of unit."""
+
+
+class Units(nn.Module, ABC):
+    """A layer of `size` units of one kind, with their bias (size,); states and fields are (batch, size)."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        if size < 1:
+            raise ValueError(f"a layer needs at least one unit; got {size}")
+        self.size = size
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def scale(self, states: Tensor) -> Tensor:
+        """What the weights see of `states`: the states themselves, or states / variance for Gaussian units."""
+        return states
+
+    def mean(self, field: Tensor) -> Tensor:
+        """The expected states given the other layer's `field` (for ReLU: the activation without noise)."""
+        return self.activate_(field + self.bias)
+
+    def sample(self, field: Tensor, generator: Generator) -> Tensor:
+        """States drawn given the other layer's `field`."""
+        total = field + self.bias
+        draw = torch.empty_like(total)
+        self.activate_(total, draw=draw, noise=torch.empty_like(total), generator=generator)
+        return draw
+
+    def energy(self, states: Tensor) -> Tensor:
+        """The layer's own part of the energy (batch,)."""
+        return -(states @ self.bias)
+
+    @abstractmethod
+    def activate_(
+        self,
+        total: Tensor,
+        *,
+        draw: Tensor | None = None,
+        noise: Tensor | None = None,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Turn `total` = bias + field into the mean, in place; write a sample into `draw`, using `noise` as scratch.
+
+        The training step lives on this: nothing is allocated, and no draw costs more than one pass of random numbers
+        (`uniform_` and a comparison take a quarter of the time of `torch.bernoulli`).
+        """
+
+    @abstractmethod
+    def log_partition(self, field: Tensor) -> Tensor:
+        """log of the sum (integral) over the layer's states of exp(field . scale(s) - energy(s)), (batch,)."""
+
+    @abstractmethod
+    def activation(self) -> nn.Module:
+        """The mean as a layer of a feed-forward network, to be applied to bias + field."""
+
+    @abstractmethod
+    def start_from(self, mean: Tensor, variance: Tensor) -> None:
+        """Set the bias so that the layer alone (weights zero) has the data's `mean` (size,), as far as it can."""
+
+    def states(self) -> Tensor:
+        """Every state the layer can take, (number of states, size)."""
+        raise NoClosedForm(f"a layer of {self.size} {self.kind} units has infinitely many states and can't be enumerated")
+
+
+class Bernoulli(Units):
+    """Units that are 0 or 1, with probability sigmoid(bias + field)."""
+
+    kind = "bernoulli"
+
+    def activate_(self, total, *, draw=None, noise=None, generator=None):
+        total.sigmoid_()
+        if draw is not None:
+            torch.lt(noise.uniform_(generator=generator), total, out=draw)
+        return total
+
+    def log_partition(self, field: Tensor) -> Tensor:
+        return nn.functional.softplus(field + self.bias).sum(-1)
+
+    def activation(self) -> nn.Module:
+        return nn.Sigmoid()
+
+    @torch.no_grad()
+    def start_from(self, mean: Tensor, variance: Tensor) -> None:
+        self.bias.copy_(torch.logit(mean.clamp(0.01, 0.99)))
+
+    def states(self) -> Tensor:
+        if self.size > math.log2(MOST_STATES):
+            raise NoClosedForm(f"2^{self.size} states are too many to enumerate; {int(math.log2(MOST_STATES))} units at most")
+        numbers = torch.arange(1 << self.size, device=self.bias.device)
+        bits = torch.arange(self.size, device=self.bias.device)
+        return ((numbers[:, None] >> bits) & 1).to(self.bias.dtype)
+
+
+class Gaussian(Units):
+    """Real-valued units, normal around bias + field with a variance of their own (1, or learned as its logarithm).
+
+    Energy (s - bias)^2 / (2 variance); the weights see s / variance, so that the conditional mean is bias + field
+    whatever the variance. The log variance stays within [-4, 4]: a constant voxel would drive it to minus infinity.
+    """
+
+    kind = "gaussian"
+
+    def __init__(self, size: int, *, learn_variance: bool = False) -> None:
+        super().__init__(size)
+        self.learn_variance = learn_variance
+        self.log_variance = nn.Parameter(torch.zeros(size), requires_grad=learn_variance)
+
+    def scale(self, states: Tensor) -> Tensor:
+        return states * torch.exp(-self.log_variance)
+
+    def energy(self, states: Tensor) -> Tensor:
+        return 0.5 * ((states - self.bias).square() * torch.exp(-self.log_variance)).sum(-1)
+
+    def activate_(self, total, *, draw=None, noise=None, generator=None):
+        if draw is not None:
+            noise.normal_(generator=generator).mul_(torch.exp(0.5 * self.log_variance))
+            torch.add(total, noise, out=draw)
+        return total
+
+    def log_partition(self, field: Tensor) -> Tensor:
+        quadratic = (0.5 * field.square() + field * self.bias) * torch.exp(-self.log_variance)
+        return (quadratic + 0.5 * (math.log(2 * math.pi) + self.log_variance)).sum(-1)
+
+    def activation(self) -> nn.Module:
+        return nn.Identity()
+
+    @torch.no_grad()
+    def start_from(self, mean: Tensor, variance: Tensor) -> None:
+        self.bias.copy_(mean)
+        if self.learn_variance:
+            self.log_variance.copy_(torch.log(variance.clamp_min(1e-30)).clamp(LOG_VARIANCE_FLOOR, LOG_VARIANCE_CEILING))
+
+
+class ReLU(Units):
+    """Noisy rectified linear units: max(0, x + N(0, sigmoid(x))) with x = bias + field (Nair & Hinton 2010, section 2).
+
+    They stand for infinitely many copies of a Bernoulli unit with the same weights and biases lowered by 0.5, 1.5, 2.5, ….
+    `mean` is max(0, x), the activation of a rectified network. The states have no energy in closed form.
+    """
+
+    kind = "rectified"
+
+    def activate_(self, total, *, draw=None, noise=None, generator=None):
+        if draw is not None:
+            torch.sigmoid(total, out=draw)
+            draw.sqrt_().mul_(noise.normal_(generator=generator)).add_(total).relu_()
+        return total.relu_()
+
+    def energy(self, states: Tensor) -> Tensor:
+        raise NoClosedForm("noisy rectified linear units have no energy in closed form: use reconstruction error instead")
+
+    def log_partition(self, field: Tensor) -> Tensor:
+        raise NoClosedForm("noisy rectified linear units have no free energy in closed form: use reconstruction error instead")
+
+    def activation(self) -> nn.Module:
+        return nn.ReLU()
+
+    @torch.no_grad()
+    def start_from(self, mean: Tensor, variance: Tensor) -> None:
+        self.bias.copy_(mean)
+
+
+class Softmax(Units):
+    """`groups` groups of `n` units of which exactly one is on in each group: label units, or one-hot coded inputs."""
+
+    kind = "softmax"
+
+    def __init__(self, groups: int, n: int) -> None:
+        super().__init__(groups * n)
+        self.groups, self.n = groups, n
+
+    def _grouped(self, flat: Tensor) -> Tensor:
+        return flat.unflatten(-1, (self.groups, self.n))
+
+    def activate_(self, total, *, draw=None, noise=None, generator=None):
+        if draw is not None:  # the largest of logit + Gumbel noise is a draw from the softmax
+            noise.exponential_(generator=generator).log_().neg_().add_(total)
+            winners = self._grouped(noise).argmax(-1, keepdim=True)
+            self._grouped(draw.zero_()).scatter_(-1, winners, 1.0)
+        return total.copy_(self._grouped(total).softmax(-1).flatten(-2))
+
+    def log_partition(self, field: Tensor) -> Tensor:
+        return self._grouped(field + self.bias).logsumexp(-1).sum(-1)
+
+    def activation(self) -> nn.Module:
+        return nn.Sequential(nn.Unflatten(-1, (self.groups, self.n)), nn.Softmax(-1), nn.Flatten(-2))
+
+    @torch.no_grad()
+    def start_from(self, mean: Tensor, variance: Tensor) -> None:
+        self.bias.copy_(torch.log(mean.clamp_min(0.01 / self.n)))
+
+    def states(self) -> Tensor:
+        if self.n**self.groups > MOST_STATES:
+            raise NoClosedForm(f"{self.n}^{self.groups} states are too many to enumerate; {MOST_STATES} at most")
+        numbers = torch.arange(self.n**self.groups, device=self.bias.device)
+        places = self.n ** torch.arange(self.groups, device=self.bias.device)
+        digits = torch.div(numbers[:, None], places, rounding_mode="floor") % self.n
+        return nn.functional.one_hot(digits, self.n).flatten(1).to(self.bias.dtype)
