@@ -1,0 +1,144 @@
+"""One DICOM file: read, cleaned, judged, swept and encoded; everything that can go wrong is a Refused with a reason."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+
+from scanprior import __version__
+from scanprior.privacy import pixels
+from scanprior.privacy.encode import Element, Elements, encode_file, text_element
+from scanprior.privacy.header import SERIES_UID, SOP_UID, STUDY_UID, Names, clean_header, earlier_codes, mark
+from scanprior.privacy.pseudonyms import identity_of, uid
+from scanprior.privacy.refused import Refused
+from scanprior.privacy.rules import Profile
+from scanprior.privacy.sweep import known_values, sweep
+from scanprior.privacy.text import doubt
+
+Choice = Literal["auto", "remove", "keep"]
+READ_ERRORS = (ValueError, TypeError, AttributeError, NotImplementedError, KeyError, LookupError, EOFError, OSError, OverflowError,
+               RecursionError, struct.error, zlib.error)  # fmt: skip
+_CORE = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID",
+         "InstanceNumber", "Modality", "BodyPartExamined")  # fmt: skip
+
+
+@dataclass
+class Instance:
+    """A de-identified image that is not written yet: its elements, its syntax, and the original for decoding pixels."""
+
+    elements: Elements
+    syntax: str
+    original: Dataset
+    profile: Profile
+    actions: Counter[str]
+    performed: tuple[str, ...] = ()
+    clean_text: bool = True
+    names: Names | None = field(default=None, repr=False)
+
+    def path(self) -> tuple[str, str, str]:
+        """Study, series and instance UIDs of the output: the names of its folders and its file."""
+        return tuple(_uid_text(self.elements, tag) for tag in (STUDY_UID, SERIES_UID, SOP_UID))  # type: ignore[return-value]
+
+    def blank(self, where: np.ndarray, fill: int) -> None:
+        """Set the stored values inside the mask `where` (rows, columns) to `fill`; the frame becomes native."""
+        stored = np.array(self.original.pixel_array)
+        stored[where] = fill
+        self.syntax = pixels.replace_pixels(self.elements, stored)
+        self.actions["blanked"] += 1
+
+    def encode(self) -> bytes:
+        """The bytes of the output file, with the marks of what was done."""
+        mark(self.elements, self.original, profile=self.profile, performed=self.performed,
+             identity_removed=self.clean_text, version=__version__)  # fmt: skip
+        return encode_file(self.elements, syntax=self.syntax)
+
+
+def read(path: Path | io.BytesIO, *, only_core: bool = False) -> Dataset:
+    """Read a DICOM file, also one without preamble; elements stay raw. `only_core`: just what names patient and series.
+
+    Raises:
+        Refused: not DICOM, or broken.
+    """
+    options = {"stop_before_pixels": True, "specific_tags": list(_CORE)} if only_core else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote values
+        try:
+            return dcmread(path, **options)
+        except InvalidDicomError:
+            pass
+        except READ_ERRORS:
+            raise Refused("unreadable", "the file ends early or is not valid DICOM") from None
+        try:
+            if isinstance(path, io.BytesIO):
+                path.seek(0)
+            dataset = dcmread(path, force=True, **options)
+        except READ_ERRORS:
+            raise Refused("not-an-image", "the file is no DICOM or NIfTI image") from None
+    if "SOPClassUID" not in dataset or "SOPInstanceUID" not in dataset:
+        raise Refused("not-an-image", "the file is no DICOM or NIfTI image")
+    return dataset
+
+
+def identity(dataset: Dataset) -> str:
+    """What tells this patient from others, as written by the hospital (see `pseudonyms.identity_of`)."""
+    return identity_of(*(first(dataset, keyword) for keyword in ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID")))
+
+
+def first(dataset: Dataset, keyword: str) -> str:
+    """The attribute as text, "" when it is missing or cannot be decoded."""
+    try:
+        value = dataset.get(keyword)
+    except READ_ERRORS:
+        return ""
+    return "" if value is None else str(value).strip(" \0")
+
+
+def clean_instance(dataset: Dataset, *, profile: Profile, names: Names, text: Choice, digest: str) -> Instance:
+    """De-identify one image; `digest` (of the file's bytes) names it where its own UIDs are missing.
+
+    Raises:
+        Refused: with the reason why the file must not be written.
+    """
+    actions: Counter[str] = Counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kept = clean_header(dataset, profile=profile, names=names, actions=actions)
+        for tag in (STUDY_UID, SERIES_UID, SOP_UID):
+            if not _uid_text(kept, tag):
+                kept[tag] = text_element("UI", uid(names.key, f"missing {tag:08x} {digest}"))
+        why = doubt(kept, flag=first(dataset, "BurnedInAnnotation"), image_type=_image_type(dataset))
+        if why and text != "keep":
+            raise Refused("burned-in-text", why)
+        syntax = pixels.clean_pixels(dataset, kept, syntax=_syntax(dataset), actions=actions)
+        sweep(kept, known_values(dataset), actions)
+        if earlier_codes(dataset):
+            actions["already-deidentified"] += 1
+    return Instance(kept, syntax, dataset, profile, +actions, clean_text=not why, names=names)
+
+
+def _image_type(dataset: Dataset) -> str:
+    try:
+        value = dataset.get("ImageType")
+    except READ_ERRORS:
+        return ""
+    return "" if value is None else value if isinstance(value, str) else "\\".join(map(str, value))
+
+
+def _syntax(dataset: Dataset) -> str:
+    return str(dataset.file_meta.get("TransferSyntaxUID", "")) if isinstance(dataset, FileDataset) and dataset.file_meta else ""
+
+
+def _uid_text(kept: Elements, tag: int) -> str:
+    element = kept.get(tag, Element("UI", b""))
+    return element.value.decode("ascii") if isinstance(element.value, bytes) else ""

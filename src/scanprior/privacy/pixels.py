@@ -1,0 +1,137 @@
+"""Pixels without room for anything else: exact length, no bits above BitsStored, scrubbed streams; blanked where asked."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+
+import numpy as np
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+
+from scanprior.privacy.codestream import Shape, scrubber
+from scanprior.privacy.encode import EXPLICIT_LITTLE, Element, Elements, Frames
+from scanprior.privacy.refused import Refused
+
+PIXELS = 0x7FE00010
+_NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99", ""}
+_LUTS = {0x00281101: 0x00281201, 0x00281102: 0x00281202, 0x00281103: 0x00281203, 0x00283002: 0x00283006}
+
+
+def clean_pixels(dataset: Dataset, kept: Elements, *, syntax: str, actions: Counter[str]) -> str:
+    """Put the pixels of `dataset` (transfer syntax `syntax`) into `kept`; returns the transfer syntax to write.
+
+    Native pixels are written as Explicit VR Little Endian, compressed frames stay compressed. Stored values stay bit for bit.
+
+    Raises:
+        Refused: no pixels, fewer than the header says, a syntax or stream that cannot be vouched for.
+    """
+    element = dataset.get_item(PIXELS) if PIXELS in dataset else None
+    if element is None or not isinstance(element.value, bytes):
+        raise Refused("no-pixels", "the file holds no pixel data")
+    shape, frames = _shape(kept)
+    _check_tables(kept)
+    if syntax in _NATIVE:
+        swapped = isinstance(element, RawDataElement) and not element.is_little_endian
+        kept[PIXELS] = _native(element.value, shape, frames, kept, swapped=swapped, actions=actions)
+        return EXPLICIT_LITTLE
+    scrub = scrubber(syntax)
+    if scrub is None:
+        raise Refused("transfer-syntax", "the transfer syntax of the pixels is none that can be checked")
+    try:
+        streams = list(generate_frames(element.value, number_of_frames=frames))
+    except (ValueError, EOFError, struct.error, IndexError):
+        raise Refused("broken-frame", "the compressed frames cannot be told apart") from None
+    if len(streams) != frames:
+        raise Refused("broken-frame", "there are fewer or more compressed frames than the header says")
+    try:
+        cleaned = tuple(scrub(stream, shape) for stream in streams)
+    except (struct.error, IndexError):
+        raise Refused("broken-frame", "a compressed frame ends inside a marker segment") from None
+    actions["scrubbed"] += sum(len(old.rstrip(b"\0")) > len(new) for old, new in zip(streams, cleaned, strict=True))
+    kept[PIXELS] = Element("OB", Frames(cleaned))
+    return syntax
+
+
+def replace_pixels(kept: Elements, stored: np.ndarray) -> str:
+    """Put changed stored values into `kept` as native pixels; returns Explicit VR Little Endian, the syntax to write."""
+    kept[PIXELS] = Element("OW" if stored.dtype.itemsize > 1 else "OB", stored.astype(stored.dtype.newbyteorder("<")).tobytes())
+    return EXPLICIT_LITTLE
+
+
+def number(kept: Elements, tag: int, default: int | None = None) -> int:
+    """The value of a US or IS element that passed its check; Refused when it is missing and has no default."""
+    element = kept.get(tag)
+    if element is None or not isinstance(element.value, bytes) or not element.value.strip():
+        if default is not None:
+            return default
+        raise Refused("no-geometry", "an attribute that describes the pixel matrix is missing or invalid")
+    if element.vr == "IS":
+        return int(element.value)
+    return int.from_bytes(element.value[:2], "little")
+
+
+def _shape(kept: Elements) -> tuple[Shape, int]:
+    allocated = number(kept, 0x00280100)
+    shape = Shape(number(kept, 0x00280010), number(kept, 0x00280011), number(kept, 0x00280002, 1), allocated // 8)
+    frames = number(kept, 0x00280008, 1)
+    stored = number(kept, 0x00280101, allocated)
+    if allocated not in (8, 16, 32) or not 0 < stored <= allocated or min(shape) < 1 or shape.samples not in (1, 3) or frames < 1:
+        raise Refused("no-geometry", "the attributes that describe the pixel matrix contradict each other")
+    return shape, frames
+
+
+def _native(raw: bytes, shape: Shape, frames: int, kept: Elements, *, swapped: bool, actions: Counter[str]) -> Element:
+    photometric = kept.get(0x00280004)
+    halved = photometric is not None and photometric.value == b"YBR_FULL_422"  # two samples stand for three (PS3.3 C.7.6.3.1.2)
+    count = shape.rows * shape.columns * frames * (2 if halved else shape.samples)
+    size = count * shape.bytes_per_sample
+    if len(raw) < size:
+        raise Refused("short-pixels", "the pixel data is shorter than the matrix that the header describes")
+    actions["trimmed"] += len(raw) > size + size % 2
+    kind = f"u{shape.bytes_per_sample}"
+    stored = np.frombuffer(raw, dtype=(">" if swapped else "<") + kind, count=count)
+    masked = _masked(stored, kept, 8 * shape.bytes_per_sample)
+    actions["masked"] += masked is not stored
+    return Element("OW" if shape.bytes_per_sample > 1 else "OB", masked.astype("<" + kind, copy=False).tobytes())
+
+
+def _masked(stored: np.ndarray, kept: Elements, allocated: int) -> np.ndarray:
+    """The values without bits outside BitsStored; the same array when there are none.
+
+    Signed values may repeat their sign above BitsStored or have zeros there; anything else becomes the sign.
+    """
+    bits = number(kept, 0x00280101, allocated)
+    high = number(kept, 0x00280102, bits - 1)
+    if bits == allocated:
+        return stored
+    if not bits - 1 <= high < allocated:
+        raise Refused("no-geometry", "the attributes that describe the pixel matrix contradict each other")
+    window = ((1 << bits) - 1) << (high + 1 - bits)
+    low = stored & stored.dtype.type(window)
+    if np.array_equal(low, stored):
+        return stored
+    if number(kept, 0x00280103, 0) == 1 and high == bits - 1:
+        sign = stored.dtype.type(1 << high)
+        above = stored.dtype.type((1 << allocated) - 1 - window)
+        extended = np.where(low & sign, low | above, low)
+        return stored if np.array_equal(extended, stored) else np.where(stored == low, low, extended)
+    return low
+
+
+def _check_tables(kept: Elements) -> None:
+    """Drop look-up tables whose length is not what their descriptor says: the rest would be room for text."""
+    items = kept[0x00283000].value if 0x00283000 in kept else []
+    for group in [kept, *(items if isinstance(items, list) else [])]:
+        for descriptor, data in _LUTS.items():
+            if data in group and not _fits(group.get(descriptor), group[data]):
+                del group[data]
+
+
+def _fits(descriptor: Element | None, data: Element) -> bool:
+    if descriptor is None or not isinstance(descriptor.value, bytes) or len(descriptor.value) != 6 or not isinstance(data.value, bytes):
+        return False
+    entries, _, bits = struct.unpack("<3H", descriptor.value)
+    entries = entries or 65536
+    return len(data.value) in (entries * 2, (entries + entries % 2) if bits == 8 else -1)
