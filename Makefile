@@ -49,4 +49,4 @@ clean:
 	rm -rf results work logs .snakemake data/demo/raw
 
 schema: env
-	$(V)/python -c "import json; from scanprior.config import StudyConfig as S; print(json.dumps(S.model_json_schema(), indent=1))" > config/schema.json
+	$(V)/python docs/make_reference.py

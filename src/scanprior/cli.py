@@ -27,7 +27,7 @@ StudyPath = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="the study
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="raw scans: any tree of DICOM, NIfTI or BIDS")],
     labels: Annotated[Path | None, typer.Option(help="label table, CSV or XLSX, one row per patient")] = None,
-    name: Annotated[str | None, typer.Option(help="name of the study; default: the folder's name, made harmless")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the study, used in file names and the report: not the hospital's; default: study")] = None,
     output: Annotated[Path | None, typer.Option(help="where to write; default config/NAME.yaml")] = None,
 ) -> None:
     """Write a study file from what is found in FOLDER: scans, series, label columns, sites.
