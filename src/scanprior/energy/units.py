@@ -45,13 +45,13 @@ class Units(nn.Module, ABC):
 
     def mean(self, field: Tensor) -> Tensor:
         """The expected states given the other layer's `field` (for ReLU: the activation without noise)."""
-        return self.activate_(field + self.bias)
+        return self.mean_(field + self.bias)
 
     def sample(self, field: Tensor, generator: Generator) -> Tensor:
         """States drawn given the other layer's `field`."""
         total = field + self.bias
         draw = torch.empty_like(total)
-        self.activate_(total, draw=draw, noise=torch.empty_like(total), generator=generator)
+        self.draw_(total, draw, torch.empty_like(total), generator)
         return draw
 
     def energy(self, states: Tensor) -> Tensor:
@@ -59,17 +59,14 @@ class Units(nn.Module, ABC):
         return -(states @ self.bias)
 
     @abstractmethod
-    def activate_(
-        self,
-        total: Tensor,
-        *,
-        draw: Tensor | None = None,
-        noise: Tensor | None = None,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Turn `total` = bias + field into the mean, in place; write a sample into `draw`, using `noise` as scratch.
+    def mean_(self, total: Tensor) -> Tensor:
+        """Turn `total` = bias + field into the mean, in place."""
 
-        The training step lives on this: nothing is allocated, and no draw costs more than one pass of random numbers
+    @abstractmethod
+    def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
+        """Like `mean_`, and write a sample into `draw`, with `noise` as scratch (both of the shape of `total`).
+
+        Training lives on this: nothing is allocated, and a draw costs one pass of random numbers
         (`uniform_` and a comparison take a quarter of the time of `torch.bernoulli`).
         """
 
@@ -95,10 +92,11 @@ class Bernoulli(Units):
 
     kind = "bernoulli"
 
-    def activate_(self, total, *, draw=None, noise=None, generator=None):
-        total.sigmoid_()
-        if draw is not None:
-            torch.lt(noise.uniform_(generator=generator), total, out=draw)
+    def mean_(self, total: Tensor) -> Tensor:
+        return total.sigmoid_()
+
+    def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
+        torch.lt(noise.uniform_(generator=generator), total.sigmoid_(), out=draw)
         return total
 
     def log_partition(self, field: Tensor) -> Tensor:
@@ -139,10 +137,11 @@ class Gaussian(Units):
     def energy(self, states: Tensor) -> Tensor:
         return 0.5 * ((states - self.bias).square() * torch.exp(-self.log_variance)).sum(-1)
 
-    def activate_(self, total, *, draw=None, noise=None, generator=None):
-        if draw is not None:
-            noise.normal_(generator=generator).mul_(torch.exp(0.5 * self.log_variance))
-            torch.add(total, noise, out=draw)
+    def mean_(self, total: Tensor) -> Tensor:
+        return total
+
+    def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
+        torch.addcmul(total, noise.normal_(generator=generator), torch.exp(0.5 * self.log_variance), out=draw)
         return total
 
     def log_partition(self, field: Tensor) -> Tensor:
@@ -168,10 +167,12 @@ class ReLU(Units):
 
     kind = "rectified"
 
-    def activate_(self, total, *, draw=None, noise=None, generator=None):
-        if draw is not None:
-            torch.sigmoid(total, out=draw)
-            draw.sqrt_().mul_(noise.normal_(generator=generator)).add_(total).relu_()
+    def mean_(self, total: Tensor) -> Tensor:
+        return total.relu_()
+
+    def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
+        torch.sigmoid(total, out=draw)
+        draw.sqrt_().mul_(noise.normal_(generator=generator)).add_(total).relu_()
         return total.relu_()
 
     def energy(self, states: Tensor) -> Tensor:
@@ -200,12 +201,15 @@ class Softmax(Units):
     def _grouped(self, flat: Tensor) -> Tensor:
         return flat.unflatten(-1, (self.groups, self.n))
 
-    def activate_(self, total, *, draw=None, noise=None, generator=None):
-        if draw is not None:  # the largest of logit + Gumbel noise is a draw from the softmax
-            noise.exponential_(generator=generator).log_().neg_().add_(total)
-            winners = self._grouped(noise).argmax(-1, keepdim=True)
-            self._grouped(draw.zero_()).scatter_(-1, winners, 1.0)
+    def mean_(self, total: Tensor) -> Tensor:
         return total.copy_(self._grouped(total).softmax(-1).flatten(-2))
+
+    def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
+        # The largest of logit + Gumbel noise is a draw from the softmax.
+        noise.exponential_(generator=generator).log_().neg_().add_(total)
+        winners = self._grouped(noise).argmax(-1, keepdim=True)
+        self._grouped(draw.zero_()).scatter_(-1, winners, 1.0)
+        return self.mean_(total)
 
     def log_partition(self, field: Tensor) -> Tensor:
         return self._grouped(field + self.bias).logsumexp(-1).sum(-1)

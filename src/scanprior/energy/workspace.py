@@ -52,8 +52,9 @@ class Workspace:
 
     def visible_states(self, shown: Tensor) -> Tensor:
         """The states that `show_visible_` turned into `shown`, as a new tensor."""
-        variance = torch.exp(self.rbm.visible.log_variance) if self._scaled["visible"] else 1.0
-        return shown * variance + (self.rbm.visible_offset if self.rbm.centered else 0.0)
+        units = self.rbm.visible
+        states = shown * torch.exp(units.log_variance) if isinstance(units, Gaussian) else shown
+        return states + (self.rbm.visible_offset if self.rbm.centered else 0.0)
 
     def signs(self, n: int, negatives: int) -> tuple[Tensor, Tensor]:
         """Weight of every row in the gradient of the visible bias (1, and -n / negatives), and as many ones."""
@@ -66,14 +67,17 @@ class Workspace:
     def up_(self, shown: Tensor, out: Tensor, *, draw: Tensor | None, generator: Generator) -> Tensor:
         """Write the hidden mean given shown visible states into `out`, and a sample of it into `draw`."""
         torch.addmm(self.rbm.hidden.bias, shown, self.rbm.weight, out=out)
-        return self.rbm.hidden.activate_(out, draw=draw, noise=self._noise_hidden[: len(out)], generator=generator)
+        if draw is None:
+            return self.rbm.hidden.mean_(out)
+        return self.rbm.hidden.draw_(out, draw, self._noise_hidden[: len(out)], generator)
 
     def down_(self, shown: Tensor, out: Tensor, *, sample: bool, generator: Generator) -> Tensor:
         """Write the visible mean given shown hidden states, or with `sample` a draw, into `out`."""
         total = self._total_visible[: len(out)] if sample else out
         torch.addmm(self.rbm.visible.bias, shown, self.rbm.weight.t(), out=total)
-        noise = self._noise_visible[: len(out)]
-        self.rbm.visible.activate_(total, draw=out if sample else None, noise=noise, generator=generator)
+        if not sample:
+            return self.rbm.visible.mean_(total)
+        self.rbm.visible.draw_(total, out, self._noise_visible[: len(out)], generator)
         return out
 
 

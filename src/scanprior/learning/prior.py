@@ -1,0 +1,202 @@
+"""The pretrained prior: a deep belief net with the normaliser of its patches, saved so that it works outside the pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Generator, Tensor, nn
+
+from scanprior.energy.dbn import DBN
+from scanprior.energy.rbm import RBM
+from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Units
+from scanprior.errors import ScanpriorError
+
+FORMAT = "scanprior-prior"
+FORMAT_VERSION = 1
+KINDS: dict[str, type[Units]] = {"bernoulli": Bernoulli, "gaussian": Gaussian, "rectified": ReLU}
+
+Size = tuple[int, int, int]
+
+
+class Prior(nn.Module):
+    """A stack of restricted Boltzmann machines over patches, with the per-voxel mean and std it was trained with.
+
+    Patches are (n, visible) in C order, in the intensities of the prepared volumes; `visible` = product of `patch_size`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dbn: DBN, *, mean: Tensor, std: Tensor, patch_size: Size) -> None:
+        super().__init__()
+        if not len(mean) == len(std) == dbn.sizes[0]:
+            raise ValueError(f"mean and std have {len(mean)} and {len(std)} values; the net has {dbn.sizes[0]} visible units")
+        self.dbn, self.patch_size = dbn, patch_size
+        self.register_buffer("mean", mean.detach().clone())
+        self.register_buffer("std", std.detach().clone())
+
+    @property
+    def hidden(self) -> str:
+        """The kind of the hidden units: rectified or bernoulli."""
+        return self.dbn.machines[0].hidden.kind
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units per layer: visible, hidden, hidden, …"""
+        return self.dbn.sizes
+
+    def normalise(self, patches: Tensor) -> Tensor:
+        """(patches - mean) / std, per voxel."""
+        return (patches - self.mean) / self.std
+
+    def encode(self, patches: Tensor) -> Tensor:
+        """Features of patches: (n, visible) -> (n, top hidden)."""
+        return self.dbn.encode(self.normalise(patches))
+
+    forward = encode
+
+    def reconstruct(self, patches: Tensor) -> Tensor:
+        """Patches up to the top and down again, by means; same shape and intensities."""
+        return self.dbn.decode(self.encode(patches)) * self.std + self.mean
+
+    def generate(self, n: int, generator: Generator, *, sweeps: int = 1000, start: Tensor | None = None) -> Tensor:
+        """`n` patches (n, visible) from the model; `start`: patches that its chains begin at (see `DBN.generate`)."""
+        begin = None if start is None else self.normalise(start)
+        return self.dbn.generate(n, generator, sweeps=sweeps, start=begin) * self.std + self.mean
+
+
+def save_prior(prior: Prior, folder: Path, card: Mapping[str, Any]) -> None:
+    """Write `prior.safetensors`, `card.json` and `model_card.md` into `folder`; the same prior gives the same bytes.
+
+    `card`: facts to tell with the prior, plain JSON values, nothing that names a patient (keys as in `model_card`).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {**_structure(prior), **card}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(prior.state_dict().items())}
+    _write(folder / "prior.safetensors", save(tensors, {FORMAT: json.dumps(_structure(prior), sort_keys=True)}))
+    _write(folder / "card.json", (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    _write(folder / "model_card.md", model_card(facts).encode())
+
+
+def load_prior(folder: Path | str) -> Prior:
+    """The prior that `save_prior` wrote into `folder` (or the file `prior.safetensors` itself), on the CPU.
+
+    Raises:
+        ScanpriorError: there is no prior, or it was written by a newer version.
+    """
+    file = Path(folder)
+    file = file / "prior.safetensors" if file.is_dir() else file
+    if not file.is_file():
+        raise ScanpriorError(
+            "there is no prior here: neither a file, nor a folder with prior.safetensors in it",
+            hint='give the folder of a finished study\'s prior, e.g. scanprior.load_prior("results/mystudy/prior")',
+        )
+    try:
+        with safe_open(str(file), framework="pt", device="cpu") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError):
+        metadata, tensors = {}, {}
+    if FORMAT not in metadata:
+        raise ScanpriorError("this file is not a prior that scanprior wrote", hint="give the folder with prior.safetensors")
+    structure = json.loads(metadata[FORMAT])
+    if structure["version"] > FORMAT_VERSION:
+        raise ScanpriorError(
+            f"this prior has format version {structure['version']}; this scanprior reads up to {FORMAT_VERSION}",
+            hint="install a newer scanprior",
+        )
+    machines = [
+        RBM(_units(layer["visible"]), _units(layer["hidden"]), centered=layer["centered"]) for layer in structure["layers"]
+    ]
+    visible = structure["layers"][0]["visible"]["size"]
+    prior = Prior(
+        DBN(machines), mean=torch.zeros(visible), std=torch.ones(visible), patch_size=tuple(structure["patch_size"])
+    )
+    prior.load_state_dict(tensors)
+    return prior.eval()
+
+
+def model_card(facts: Mapping[str, Any]) -> str:
+    """The model card in Markdown: what it is, what it saw, how it was trained, what it is and isn't for.
+
+    Known keys of `facts` beside the structure: study, simulated, scope, patients, scans, patches, spacing, intensity,
+    training (dict), measured (dict).
+    """
+    sizes = [facts["layers"][0]["visible"]["size"], *(layer["hidden"]["size"] for layer in facts["layers"])]
+    kinds = ", ".join(f"{layer['visible']['kind']}-{layer['hidden']['kind']}" for layer in facts["layers"])
+    seen = {
+        "disjoint": "patients without labels only; no patient whose labels are used for training or test",
+        "inductive": "patients without labels and training patients; no test patient",
+        "transductive": "ALL patients, test patients too (images only): scores with this prior are marked in the report",
+    }
+    lines = [
+        f"# Prior of the study {facts.get('study', '(unnamed)')}",
+        "",
+        f"A stack of restricted Boltzmann machines ({kinds}) over patches of "
+        f"{' x '.join(str(side) for side in facts['patch_size'])} voxels: {' - '.join(str(size) for size in sizes)} units.",
+        "It was trained without labels.",
+        *(["**Its patients are simulated.**"] if facts.get("simulated") else []),
+        "",
+        "```python",
+        "import scanprior",
+        'prior = scanprior.load_prior("this folder")   # a torch.nn.Module',
+        "features = prior.encode(patches)              # (n, visible), C order -> (n, top hidden)",
+        "```",
+        "",
+        "## What it saw",
+        *_listed(facts, ("patients", "scans", "patches", "spacing", "intensity")),
+        *([f"- scope {facts['scope']}: {seen[facts['scope']]}"] if "scope" in facts else []),
+        "",
+        "## How it was trained",
+        *_listed(facts.get("training", {})),
+        "",
+        "## What was measured",
+        *(_listed(facts.get("measured", {})) or ["- nothing was recorded"]),
+        "",
+        "## Use and limits",
+        "- Made to start networks that learn from few labels on scans prepared in the same way (spacing, intensity).",
+        "- Not a medical device; no clinical claim follows from a good reconstruction.",
+        "- Whether it helps on other scanners, sites or patients has to be tested there.",
+        "- The weights derive from patients' images. They hold no identifier, but nobody has shown that no image could be",
+        "  recovered from them: share them only as widely as the approval of the data allows.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _listed(facts: Mapping[str, Any], names: tuple[str, ...] | None = None) -> list[str]:
+    chosen = [name for name in names if name in facts] if names is not None else sorted(facts)
+    return [f"- {name.replace('_', ' ')}: {_short(facts[name])}" for name in chosen]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return " x ".join(_short(item) for item in value) if isinstance(value, list | tuple) else str(value)
+
+
+def _structure(prior: Prior) -> dict[str, Any]:
+    def units(layer: Units) -> dict[str, Any]:
+        return {"kind": layer.kind, "size": layer.size}
+
+    layers = [
+        {"visible": units(rbm.visible), "hidden": units(rbm.hidden), "centered": rbm.centered} for rbm in prior.dbn.machines
+    ]
+    return {"format": FORMAT, "version": FORMAT_VERSION, "patch_size": list(prior.patch_size), "layers": layers}
+
+
+def _units(facts: Mapping[str, Any]) -> Units:
+    return KINDS[facts["kind"]](facts["size"])
+
+
+def _write(file: Path, content: bytes) -> None:
+    part = file.with_name(f".{file.name}.part")
+    part.write_bytes(content)
+    os.replace(part, file)
