@@ -62,7 +62,7 @@ def read_nifti(path: Path) -> Volume:
             raise Refused(
                 "non-finite-voxels", f"{int((~np.isfinite(array)).sum())} voxels are infinite or not a number"
             )
-    return Volume(np.ascontiguousarray(array), affine)
+    return Volume(array, affine)
 
 
 def _content(path: Path) -> bytes:
