@@ -189,10 +189,11 @@ class Pretraining(pl.LightningModule):
         data = self._source.at(chosen.flatten()).view(*chosen.shape, -1).to(self.device)
         stats = self.stepper.block(data)
         self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
-        self.last |= {"reconstruction": float(stats.reconstruction), "activation": float(stats.activation)}
+        values = {"reconstruction": float(stats.reconstruction), "activation": float(stats.activation)}
         if self.stepper.step % self.per_epoch == 0:
-            self.last |= self._epoch_metrics()
-        self.tell(self.last, self.stepper.step)
+            values |= self._epoch_metrics()
+        self.last |= values
+        self.tell(values, self.stepper.step)
 
     @torch.no_grad()
     def _epoch_metrics(self) -> dict[str, float]:
