@@ -1,0 +1,107 @@
+"""The stage shell: whole or not at all, resumed metrics, failures in words."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scanprior.errors import StageError
+from scanprior.stages.stage import open_stage, read_quarantine
+from scanprior.study import Study
+
+TEXT = """
+study: tiny
+cohort: {scans: raw, labels: labels.csv}
+task: {kind: patient}
+privacy: {key: public}
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Study, "state", lambda self, stage: {"code": "c", "config": "k"})
+    (tmp_path / "study.yaml").write_text(TEXT.replace("labels.csv}", "labels.csv, simulated: true}"))
+    return Study.load("study.yaml")
+
+
+def index(study: Study) -> None:
+    with open_stage(study, "index") as stage:
+        (stage.folder / "table.txt").write_text("x")
+        stage.log({"loss": 0.5}, step=2)
+        stage.quarantine(item="S-1", patient=None, reason="missing-slice", sentence="a slice is missing")
+        stage.note(scans=3)
+
+
+def test_outputs_appear_with_record_digests_metrics_and_quarantine(study: Study) -> None:
+    index(study)
+    folder = study.folder("index")
+    record = json.loads((folder / "record.json").read_text())
+    assert record["notes"] == {"scans": 3}
+    assert record["wall_seconds"] >= 0 and record["peak_memory_mb"] > 0
+    assert record["machine"]["instruction_set"]
+    digests = json.loads((folder / "digests.json").read_text())
+    assert set(digests) == {"table.txt", "metrics.parquet", "quarantine.parquet"}
+    assert pd.read_parquet(folder / "metrics.parquet").values.tolist() == [["loss", 2, 0.5]]
+    assert read_quarantine(study, "index")["reason"].tolist() == ["missing-slice"]
+    assert not list(study.work.glob("index/*/log.jsonl"))
+
+
+def test_a_failed_stage_leaves_the_old_outputs_and_nothing_half_written(study: Study) -> None:
+    index(study)
+    before = {f.name: f.read_bytes() for f in study.folder("index").iterdir()}
+    with pytest.raises(StageError), open_stage(study, "index") as stage:
+        (stage.folder / "table.txt").write_text("half")
+        raise RuntimeError
+    assert {f.name: f.read_bytes() for f in study.folder("index").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "ran out of memory"),
+        (RuntimeError("CUDA out of memory"), "ran out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+        (ValueError("patient SMITH in /data/SMITH"), "ValueError in test_stage.py"),
+    ],
+)
+def test_causes_in_words_without_the_librarys_text(study: Study, error: Exception, words: str) -> None:
+    with pytest.raises(StageError) as caught, open_stage(study, "index"):
+        raise error
+    assert words in str(caught.value)
+    assert "SMITH" not in str(caught.value)
+    assert "scanprior run study.yaml" in str(caught.value)
+    written = (study.work / "failures" / "index@.json").read_text()
+    assert words in written and "SMITH" not in written
+
+
+def test_metrics_of_an_interrupted_run_are_taken_over(study: Study) -> None:
+    with pytest.raises(StageError), open_stage(study, "index") as stage:
+        stage.log({"loss": 1.0}, step=1)
+        stage.log({"loss": 0.7}, step=2)
+        (stage.work / "log.jsonl").open("a").write('{"step": 3, "lo')  # what a kill leaves
+        raise RuntimeError
+    with open_stage(study, "index") as stage:
+        stage.log({"loss": 0.7}, step=2)
+        stage.log({"loss": 0.4}, step=3)
+    record = json.loads((study.folder("index") / "record.json").read_text())
+    assert record["resumed"] and record["repeated"] == [["loss", 2]]
+    assert pd.read_parquet(study.folder("index") / "metrics.parquet")["value"].tolist() == [1.0, 0.7, 0.4]
+
+
+def test_checkpoints_of_other_inputs_are_not_taken_over(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StageError), open_stage(study, "index") as stage:
+        (stage.work / "checkpoint").write_text("old")
+        raise RuntimeError
+    monkeypatch.setattr(Study, "state", lambda self, stage: {"code": "edited", "config": "k"})
+    with open_stage(study, "index") as stage:
+        assert not (stage.work / "checkpoint").exists()
+
+
+def test_missing_inputs_are_named(study: Study) -> None:
+    with pytest.raises(StageError, match="results of the stage index are missing"), open_stage(study, "split"):
+        pass
