@@ -49,7 +49,9 @@ def take_stratified(rows: Iterable[int], group: Sequence[int], label: Sequence[i
     return sorted(taken)
 
 
-def fold_rows(rows: Iterable[int], group: Sequence[int], label: Sequence[int], folds: int, seed: int) -> list[list[int]]:
+def fold_rows(
+    rows: Iterable[int], group: Sequence[int], label: Sequence[int], folds: int, seed: int
+) -> list[list[int]]:
     """Share whole groups out to `folds` sides, so that each class is as even as the groups allow.
 
     Greedy: bigger groups first, then class by class; each goes to the fold that has fewest of its classes, then fewest
@@ -57,7 +59,9 @@ def fold_rows(rows: Iterable[int], group: Sequence[int], label: Sequence[int], f
     """
     groups = gather(rows, group)
     place = {name: rank for rank, name in enumerate(shuffled(groups, seed))}
-    queue = sorted(groups, key=lambda name: (-len(groups[name]), sorted(label[row] for row in groups[name]), place[name]))
+    queue = sorted(
+        groups, key=lambda name: (-len(groups[name]), sorted(label[row] for row in groups[name]), place[name])
+    )
     sides: list[list[int]] = [[] for _ in range(folds)]
     have: list[dict[int, int]] = [defaultdict(int) for _ in range(folds)]
     for name in queue:

@@ -53,7 +53,7 @@ class Split(NamedTuple):
     draws: tuple[Draw, ...]
 
 
-class SplitRefused(Exception):
+class SplitError(Exception):
     """The cohort can't carry the study; one sentence for each reason, all at once."""
 
     def __init__(self, sentences: Sequence[str]) -> None:
@@ -82,16 +82,16 @@ def make_split(patients: Patients, request: Request, seeds: Seeds) -> Split:
     """Share the patients out as `request` says; the same rows, labels and seeds always give the same split.
 
     Raises:
-        SplitRefused: with one sentence for each reason why this cohort can't carry the request.
+        SplitError: with one sentence for each reason why this cohort can't carry the request.
     """
     sides = _sides(patients, request, seeds)
     problems = _count_problems(patients, request, sides)
     if problems:
-        raise SplitRefused(problems)
+        raise SplitError(problems)
     split = sides._replace(draws=tuple(_draws(patients, request, sides, seeds)))
     problems = _draw_problems(patients, request, split)
     if problems:
-        raise SplitRefused(problems)
+        raise SplitError(problems)
     return split
 
 
@@ -147,7 +147,9 @@ def _count_problems(patients: Patients, request: Request, sides: Split) -> list[
     block = len(request.classes)
     if request.budgets[0] < 2 * block:
         blocks = f" ({block} classes: one patient of each to train, one of each to validate)" if block > 1 else ""
-        problems.append(f"evaluation.budgets: the smallest is {request.budgets[0]}, the least that can be is {2 * block}{blocks}.")
+        problems.append(
+            f"evaluation.budgets: the smallest is {request.budgets[0]}, the least that can be is {2 * block}{blocks}."
+        )
     if request.scheme == "given":
         problems += _given_problems(patients, sides)
     elif request.pool + request.test * (request.scheme == "holdout") >= total:
@@ -164,7 +166,9 @@ def _count_problems(patients: Patients, request: Request, sides: Split) -> list[
                 f"at least {request.folds + TRAIN_MIN} are needed (one to test in each fold, {TRAIN_MIN} to train and validate)."
             )
         if request.scheme != "cv" and persons < TRAIN_MIN:
-            problems.append(f"{what}{persons} labelled patients lend labels, at least {TRAIN_MIN} are needed to train and validate.")
+            problems.append(
+                f"{what}{persons} labelled patients lend labels, at least {TRAIN_MIN} are needed to train and validate."
+            )
         if request.scheme != "cv" and tested < TEST_MIN:
             problems.append(f"{what}{tested} patients are tested, at least {TEST_MIN} are needed.")
     return problems
@@ -174,7 +178,9 @@ def _given_problems(patients: Patients, sides: Split) -> list[str]:
     shared = {patients.group[row] for row in sides.labelled} & {patients.group[row] for row in sides.test}
     if not shared:
         return []
-    return [f"the given split puts {len(shared)} groups that may be one person (cohort.together) on both sides; mend the split column."]
+    return [
+        f"the given split puts {len(shared)} groups that may be one person (cohort.together) on both sides; mend the split column."
+    ]
 
 
 def _draw_problems(patients: Patients, request: Request, split: Split) -> list[str]:
@@ -190,6 +196,7 @@ def _draw_problems(patients: Patients, request: Request, split: Split) -> list[s
         if any(sum(patients.label[row] == index for row in draw.test) < 1 for draw in split.draws):
             problems.append(f"evaluation: a test side has no patient{what}; fewer folds or fewer groups are needed.")
         if any(sum(patients.label[row] == index for row in draw.order) < TRAIN_MIN for draw in split.draws):
-            problems.append(f"evaluation: a training side has fewer than {TRAIN_MIN} patients{what}; fewer folds are needed.")
+            problems.append(
+                f"evaluation: a training side has fewer than {TRAIN_MIN} patients{what}; fewer folds are needed."
+            )
     return problems
-

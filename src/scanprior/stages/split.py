@@ -8,7 +8,7 @@ import pandas as pd
 
 from scanprior.config import StudyConfig
 from scanprior.errors import CohortError
-from scanprior.evidence.splits import Patients, Request, SplitRefused, digest, make_split
+from scanprior.evidence.splits import Patients, Request, SplitError, digest, make_split
 from scanprior.privacy.pseudonyms import patient_pseudonym
 from scanprior.stages.stage import open_stage
 from scanprior.study import Study
@@ -29,9 +29,10 @@ def run(study: Study) -> None:
                           evaluation.test or 0, evaluation.pool)  # fmt: skip
         try:
             split = make_split(patients, request, stage.seed)
-        except SplitRefused as refused:
+        except SplitError as refused:
             raise CohortError(
-                f"{len(refused.sentences)} reasons why this cohort can't carry the study: " + " ".join(refused.sentences),
+                f"{len(refused.sentences)} reasons why this cohort can't carry the study: "
+                + " ".join(refused.sentences),
                 hint="change the evaluation section of the study file, then: scanprior check " + str(study.path),
             ) from None
         content = {
@@ -44,7 +45,12 @@ def run(study: Study) -> None:
             "withheld": [names[row] for row in split.withheld],
             "budgets": list(request.budgets),
             "draws": [
-                {"draw": d.draw, "fold": d.fold, "order": [names[row] for row in d.order], "test": [names[row] for row in d.test]}
+                {
+                    "draw": d.draw,
+                    "fold": d.fold,
+                    "order": [names[row] for row in d.order],
+                    "test": [names[row] for row in d.test],
+                }
                 for d in split.draws
             ],
             "sha256": digest(split, request.budgets),
@@ -68,7 +74,9 @@ def read_patients(table: pd.DataFrame, config: StudyConfig, groups: list[int]) -
             hint="name the class as the label table writes it",
         )
     if len(found) < 2:
-        raise CohortError(f"the labelled patients have {len(found)} class, at least 2 are needed", hint="look at cohort.columns.label")
+        raise CohortError(
+            f"the labelled patients have {len(found)} class, at least 2 are needed", hint="look at cohort.columns.label"
+        )
     classes = tuple(sorted(found, key=lambda name: (name == positive, name)))
     index = {name: number for number, name in enumerate(classes)}
     label = tuple(index[str(name)] if known else -1 for name, known in zip(table["label"], labelled, strict=True))

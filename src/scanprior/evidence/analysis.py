@@ -1,0 +1,161 @@
+"""All comparisons of a study from its arms' scores: curves, primary, best arm without a prior, secondary, savings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scanprior.evidence.bootstrap import Cells, Inference, Resampling, cells_of, resample, two_way
+from scanprior.evidence.power import Needed, Spread, patients_needed
+from scanprior.evidence.resampled_t import ResampledT, corrected_t
+from scanprior.evidence.savings import Multiplier, label_multiplier, multipliers
+from scanprior.evidence.signflip import holm, patient_means, signflip
+from scanprior.evidence.tables import Arm, Design, statistic_of
+from scanprior.evidence.verdict import Verdict, judge
+
+Seeds = Callable[..., int]
+
+
+class Comparison(NamedTuple):
+    """One arm minus another, with everything that is said about it."""
+
+    arm: str
+    other: str
+    inference: Inference
+    verdict: Verdict
+    p_signflip: float
+    resampled: ResampledT
+    patients_needed: Needed | None
+
+
+class Savings(NamedTuple):
+    """The pooled label multiplier with its interval, and the estimate at each budget."""
+
+    pooled: Multiplier | None
+    budgets: tuple[Multiplier, ...]
+
+
+class Rules(NamedTuple):
+    """What was declared beforehand."""
+
+    margin: float
+    level: float
+    replicates: int
+
+
+class Comparer:
+    """Compares arms of one design, resampling the same patients for all of them."""
+
+    def __init__(self, design: Design, rules: Rules, seeds: Seeds) -> None:
+        self.design, self.rules, self._seeds = design, rules, seeds
+        self._resamplings: dict[bytes, Resampling] = {}
+        self._cells: dict[tuple[str, bytes], Cells] = {}
+
+    def curve(self, arm: Arm) -> Inference:
+        """Mean score at each budget, with intervals."""
+        resampling = self._resampling(arm, None)
+        return two_way(self._of(arm, None, resampling), resampling, level=self.rules.level)
+
+    def compare(self, arm: Arm, other: Arm) -> Comparison:
+        """`arm` minus `other` over the cells that both have."""
+        design, rules = self.design, self.rules
+        resampling = self._resampling(arm, other)
+        cells = self._of(arm, other, resampling).minus(self._of(other, arm, resampling))
+        inference = two_way(cells, resampling, level=rules.level)
+        primary = inference.primary
+        paired = patient_means(arm.score - other.score)
+        p = signflip(paired, seed=self._seeds("evaluate", "signflip"),
+                     stratum=resampling.stratum if design.metric == "auc" else None)  # fmt: skip
+        verdict = judge(primary.low, primary.high, rules.margin)
+        needed: Needed | None = None
+        if verdict == "inconclusive" and not np.isnan(primary.low):
+            spread = Spread(primary.se_patients * primary.patients**0.5, primary.se_draws * primary.draws**0.5)
+            needed = patients_needed(
+                primary.estimate, spread, primary.patients, primary.draws, margin=rules.margin, level=rules.level
+            )
+        return Comparison(arm.name, other.name, inference, verdict, p, self._resampled(arm, other), needed)
+
+    def savings(self, arm: Arm, other: Arm) -> Savings:
+        """How many times the labels `other` needs."""
+        resampling = self._resampling(arm, other)
+        one, two = self._of(arm, other, resampling), self._of(other, arm, resampling)
+        pooled = label_multiplier(one, two, self.design.budgets, resampling, level=self.rules.level)
+        means = [mean_over_draws(cells.observed) for cells in (one, two)]
+        return Savings(pooled, tuple(multipliers(*means, self.design.budgets)))
+
+    def _resampling(self, arm: Arm, other: Arm | None) -> Resampling:
+        stratum = statistic_of(arm, self.design, other).stratum
+        key = stratum.tobytes()
+        if key not in self._resamplings:
+            seed = self._seeds("evaluate", "bootstrap")
+            self._resamplings[key] = resample(stratum, seed=seed, replicates=self.rules.replicates)
+        return self._resamplings[key]
+
+    def _of(self, arm: Arm, other: Arm | None, resampling: Resampling) -> Cells:
+        """Cells of `arm`; kept, since arms without gaps are the same beside every other arm."""
+        gaps = np.isnan(arm.score) if other is None else np.isnan(arm.score) | np.isnan(other.score)
+        key = (arm.name, gaps.tobytes())
+        if key not in self._cells:
+            self._cells[key] = cells_of(statistic_of(arm, self.design, other), resampling)
+        return self._cells[key]
+
+    def _resampled(self, arm: Arm, other: Arm) -> ResampledT:
+        """Nadeau & Bengio's t over draws and folds, on each run's mean difference of patients' scores."""
+        design = self.design
+        difference = arm.score - other.score
+        runs: list[float] = []
+        tested: list[int] = []
+        for draw in range(design.draws):
+            for fold in np.unique(design.fold[draw][design.fold[draw] >= 0]):
+                rows = design.fold[draw] == fold
+                values = difference[draw][:, rows]
+                known = ~np.isnan(values)
+                runs.append(float(values[known].mean()) if known.any() else float("nan"))
+                tested.append(int(rows.sum()))
+        trained = float(np.mean(design.budgets))
+        return corrected_t(np.array(runs), tested=float(np.mean(tested)), trained=trained, level=self.rules.level)
+
+
+def mean_over_draws(observed: np.ndarray) -> np.ndarray:
+    """(draws, budgets) to (budgets,), NaN where no draw has a score."""
+    known = ~np.isnan(observed)
+    return np.where(known.any(0), np.where(known, observed, 0.0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+
+
+def best_by_validation(validation: Mapping[str, pd.DataFrame], arms: list[str]) -> str | None:
+    """The arm with the highest mean score of its chosen trials on validation patients, never on test patients.
+
+    validation: per arm, columns budget, chosen, score (all draws). None when no arm has such a score.
+    """
+    means: dict[str, float] = {}
+    for name in arms:
+        chosen = validation[name][validation[name]["chosen"].astype(bool)]
+        score = chosen["score"].where(np.isfinite(chosen["score"])).groupby(chosen["budget"]).mean().mean()
+        if np.isfinite(score):
+            means[name] = float(score)
+    return max(means, key=lambda name: (means[name], -arms.index(name))) if means else None
+
+
+def primary_pair(arms: list[str], partners: Mapping[str, str]) -> tuple[str, str] | None:
+    """The declared comparison: dbn − scratch, or the first prior arm that has its partner; None when there is none.
+
+    partners: prior arm to the arm with the same network and a random start.
+    """
+    pairs = [(arm, partners[arm]) for arm in ["dbn", *arms] if arm in arms and partners.get(arm) in arms]
+    return pairs[0] if pairs else None
+
+
+def secondary_pairs(
+    arms: list[str], partners: Mapping[str, str], best: str | None, primary: tuple[str, str]
+) -> list[tuple[str, str]]:
+    """Every prior arm against its partner and against the best arm without a prior, the primary pair left out."""
+    pairs = [(arm, other) for arm in arms if arm in partners for other in (partners[arm], best) if other in arms]
+    return [pair for pair in dict.fromkeys(pairs) if pair != primary]
+
+
+def adjusted(comparisons: list[Comparison]) -> list[float]:
+    """Holm's p values of the secondary comparisons, from the two-way distribution."""
+    return holm([one.inference.primary.p for one in comparisons])

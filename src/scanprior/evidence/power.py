@@ -1,0 +1,102 @@
+"""What a cohort can show: before training what gain it could detect, after an open verdict what would decide it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from scipy import stats
+
+POWER = 0.8
+MOST_PATIENTS = 20_000
+
+
+class Spread(NamedTuple):
+    """Standard deviations of the paired difference: between patients (their mean over draws), and between draws."""
+
+    patients: float
+    draws: float
+
+
+class Chances(NamedTuple):
+    """Probability of each verdict; they add to 1."""
+
+    helps: float
+    harms: float
+    equivalent: float
+    inconclusive: float
+
+
+class Needed(NamedTuple):
+    """Test patients and draws with which the verdict would be decided with 80 % probability."""
+
+    patients: int
+    draws: int
+
+
+def half_width(spread: Spread, patients: int, draws: int, level: float = 0.95) -> tuple[float, float]:
+    """Expected half-width of the interval and standard error of the estimate (Satterthwaite's degrees of freedom)."""
+    by_patients, by_draws = spread.patients**2 / patients, spread.draws**2 / draws
+    variance = by_patients + by_draws
+    if variance == 0:
+        return 0.0, 0.0
+    parts = by_patients**2 / max(patients - 1, 1) + (by_draws**2 / (draws - 1) if draws > 1 else 0.0)
+    return float(stats.t.ppf((1 + level) / 2, variance**2 / parts)) * math.sqrt(variance), math.sqrt(variance)
+
+
+def chances(effect: float, spread: Spread, patients: int, draws: int, *, margin: float, level: float = 0.95) -> Chances:
+    """How likely each verdict is when the true difference is `effect`."""
+    half, se = half_width(spread, patients, draws, level)
+    if se == 0:
+        return Chances(float(effect > 0 and effect >= margin), float(effect < 0 and -effect >= margin),
+                       float(abs(effect) < margin), 0.0)  # fmt: skip
+    bar = max(half, margin - half)
+    helps = float(stats.norm.sf((bar - effect) / se))
+    harms = float(stats.norm.cdf((-bar - effect) / se))
+    inside = margin - half
+    equivalent = max(0.0, float(stats.norm.cdf((inside - effect) / se) - stats.norm.cdf((-inside - effect) / se)))
+    equivalent = equivalent if inside > 0 else 0.0
+    return Chances(helps, harms, equivalent, max(0.0, 1.0 - helps - harms - equivalent))
+
+
+def detectable(
+    spread: Spread, patients: int, draws: int, *, margin: float, level: float = 0.95, power: float = POWER
+) -> float:
+    """The smallest true gain that would end as "helps" with probability `power`."""
+    half, se = half_width(spread, patients, draws, level)
+    return max(half, margin - half) + float(stats.norm.ppf(power)) * se
+
+
+def patients_needed(effect: float, spread: Spread, patients: int, draws: int, *, margin: float,
+                    level: float = 0.95) -> Needed | None:  # fmt: skip
+    """Patients that would decide an open verdict if the true difference is the present estimate; None beyond 20,000.
+
+    The draws stay as they are, unless their own spread forbids any decision: then 20 or 50 are assumed. (An interval
+    narrower than the margin is always decided, so there is an answer for every effect.)
+    """
+    for number in sorted({draws, 20, 50}):
+        if number < draws:
+            continue
+        low, high = patients, patients
+        while not _decided(effect, spread, high, number, margin, level):
+            low, high = high, high * 2
+            if high > MOST_PATIENTS:
+                break
+        else:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if _decided(effect, spread, middle, number, margin, level) else (middle, high)
+            return Needed(high, number)
+    return None
+
+
+def _decided(effect: float, spread: Spread, patients: int, draws: int, margin: float, level: float) -> bool:
+    return chances(effect, spread, patients, draws, margin=margin, level=level).inconclusive <= 1 - POWER
+
+
+def auc_spread(auc: float, correlation: float, positives: int, negatives: int) -> float:
+    """`Spread.patients` that stands for a difference of two correlated AUCs (Hanley & McNeil 1982, 1983)."""
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
+    variance /= positives * negatives
+    return math.sqrt(2 * variance * (1 - correlation) * (positives + negatives))

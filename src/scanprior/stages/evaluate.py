@@ -1,0 +1,220 @@
+"""evaluate: all arms' predictions become scores, curves, comparisons and the verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scanprior.config import StudyConfig
+from scanprior.errors import StageError
+from scanprior.evidence import content
+from scanprior.evidence.analysis import (
+    Comparer,
+    Comparison,
+    Rules,
+    adjusted,
+    best_by_validation,
+    primary_pair,
+    secondary_pairs,
+)
+from scanprior.evidence.bootstrap import REPLICATES, Inference
+from scanprior.evidence.leaks import Leak, overlaps, strangers
+from scanprior.evidence.tables import Arm, Design, design_of, long_scores, read_arm
+from scanprior.evidence.verdict import sentence
+from scanprior.pipeline import job_name
+from scanprior.stages.stage import Stage, open_stage
+from scanprior.study import Study
+
+
+def run(study: Study) -> None:
+    """Write evaluate/scores.parquet, curves.parquet, summary.json and verdict.json (also at the study's top).
+
+    Raises:
+        StageError: when a leak is proved; no verdict is given then.
+    """
+    with open_stage(study, "evaluate") as stage:
+        split = json.loads((study.folder("split") / "split.json").read_text(encoding="utf-8"))
+        patients = pd.read_parquet(study.folder("index") / "patients.parquet")
+        design = design_of(split, patients, study.config.metric)  # pyright: ignore[reportArgumentType]
+        arms = [read_arm(name, _tables(study, name, "predictions"), design) for name in study.config.arms]
+        leaks = overlaps(split) + [leak for arm in arms for leak in strangers(arm.name, arm.strangers)]
+        _refuse(leaks, study)
+        Evaluation(stage, design, arms, patients).write(leaks)
+
+
+class Evaluation:
+    """The parts of one evaluation."""
+
+    def __init__(self, stage: Stage, design: Design, arms: list[Arm], patients: pd.DataFrame) -> None:
+        self.stage, self.design, self.patients = stage, design, patients
+        self.arms = {arm.name: arm for arm in arms}
+        evaluation = stage.study.config.evaluation
+        self.rules = Rules(evaluation.margin, evaluation.level, REPLICATES)
+        self.comparer = Comparer(design, self.rules, stage.seed)
+        self.validation = {name: _tables(stage.study, name, "validation") for name in self.arms}
+
+    def write(self, leaks: list[Leak]) -> None:
+        """Write all files of the stage."""
+        folder = self.stage.folder
+        scores = pd.concat([self._scores(arm) for arm in self.arms.values()], ignore_index=True)
+        scores.to_parquet(folder / "scores.parquet", index=False)
+        curves: dict[str, Inference] = {}
+        for done, (name, arm) in enumerate(self.arms.items()):
+            curves[name] = self.comparer.curve(arm)
+            self.stage.progress(done + 1, len(self.arms) + 3)
+        rows = [
+            {"arm": name, **row}
+            for name in curves
+            for row in content.curve(curves[name], self.design.budgets, self.design.metric)
+        ]
+        pd.DataFrame(rows, columns=["arm", "budget", "mean", "low", "high"]).to_parquet(
+            folder / "curves.parquet", index=False
+        )
+        verdict = self._verdict(curves, leaks)
+        _write(folder / "verdict.json", verdict)
+        _write(folder / "summary.json", self._summary())
+        self.stage.top("verdict.json")
+        for name, inference in curves.items():
+            for budget, one in zip(self.design.budgets, inference.budgets, strict=True):
+                if np.isfinite(one.estimate):
+                    self.stage.log({f"{self.design.metric}/{name}": one.estimate}, step=budget)
+        self.stage.note(verdict=verdict["verdict"], arms=list(self.arms))
+
+    def _scores(self, arm: Arm) -> pd.DataFrame:
+        table = long_scores(arm, self.design)
+        if self.design.metric != "dice":
+            return table
+        raw = _tables(self.stage.study, arm.name, "predictions")
+        columns = [column for column in raw if column.startswith("dice_")]
+        means = raw.groupby(["budget", "draw", "patient"], sort=False)[columns].mean().reset_index()
+        return table.merge(means, on=["budget", "draw", "patient"], how="left")
+
+    def _verdict(self, curves: dict[str, Inference], leaks: list[Leak]) -> dict[str, Any]:
+        config, metric, design = self.stage.study.config, self.design.metric, self.design
+        partners = partners_of(config)
+        names = list(self.arms)
+        pair = primary_pair(names, partners)
+        best = best_by_validation(self.validation, [name for name in names if name not in partners])
+        found: dict[str, Any] = {
+            "schema": content.SCHEMA, "study": config.study, "metric": metric, "best_without_prior": best,
+            "arms": [self._arm(name, curves[name]) for name in names],
+            "leaks": [leak._asdict() for leak in leaks], "canaries": [],
+            "plan": {"sha256": _plan_digest(self.stage.study), "deviations": []},
+        }  # fmt: skip
+        if pair is None:
+            text = "Whether pretraining helps can't be told: the study has no arm with a prior beside its twin without one."
+            return content.plain({**found, "verdict": "inconclusive", "sentence": text, "primary": None, "against_best": None,
+                                  "secondary": [], "label_multiplier": None, "patients_needed": None, "budgets": []})  # fmt: skip
+        primary = self.comparer.compare(*(self.arms[name] for name in pair))
+        savings = self.comparer.savings(*(self.arms[name] for name in pair))
+        one = primary.inference.primary
+        needed = primary.patients_needed.patients if primary.patients_needed else None
+        text = sentence(one.low, one.high, self.rules.margin, estimate=one.estimate, metric=METRIC_WORDS[metric],
+                        patients_needed=needed, note=one.note, level=self.rules.level)  # fmt: skip
+        against = self._against_best(pair, best, primary)
+        return content.plain({
+            **found, "verdict": primary.verdict, "sentence": text,
+            "primary": content.comparison(primary, self.rules, metric),
+            "against_best": content.comparison(against, self.rules, metric) if against else None,
+            "secondary": self._secondary(names, partners, best, pair),
+            "label_multiplier": content.multiplier(savings.pooled), "patients_needed": needed,
+            "budgets": content.by_budget(primary.inference, design.budgets, savings),
+        })  # fmt: skip
+
+    def _against_best(self, pair: tuple[str, str], best: str | None, primary: Comparison) -> Comparison | None:
+        if best is None:
+            return None
+        return primary if best == pair[1] else self.comparer.compare(self.arms[pair[0]], self.arms[best])
+
+    def _secondary(
+        self, names: list[str], partners: dict[str, str], best: str | None, pair: tuple[str, str]
+    ) -> list[dict[str, Any]]:
+        found = [
+            self.comparer.compare(self.arms[a], self.arms[b]) for a, b in secondary_pairs(names, partners, best, pair)
+        ]
+        return [
+            {**content.comparison(one, self.rules, self.design.metric), "p_holm": p}
+            for one, p in zip(found, adjusted(found), strict=True)
+        ]
+
+    def _arm(self, name: str, inference: Inference) -> dict[str, Any]:
+        arm, one = self.arms[name], inference.primary
+        validation = self.validation[name]
+        metric, budgets = self.design.metric, self.design.budgets
+        return {"arm": name, **content.level(one, metric), "budgets": content.curve(inference, budgets, metric),
+                "seconds": _seconds(self.stage.study, name),
+                "planned": self.design.planned, "got": arm.got, "trials": int(validation["trial"].nunique())}  # fmt: skip
+
+    def _summary(self) -> dict[str, Any]:
+        """Planned and got, so that no gap is silent."""
+        scored = np.any([~np.isnan(arm.score).all((0, 1)) for arm in self.arms.values()], axis=0)
+        unlabelled = self.patients[(self.patients["split"] == "test") & ~self.patients["labelled"].astype(bool)]
+        return content.plain({
+            "metric": self.design.metric, "test_patients": len(self.design.patients),
+            "without_scores": [name for name, has in zip(self.design.patients, scored, strict=True) if not has],
+            "unlabelled_test_patients": len(unlabelled), "draws": self.design.draws, "budgets": list(self.design.budgets),
+            "arms": {name: {"planned": self.design.planned, "got": arm.got} for name, arm in self.arms.items()},
+            "replicates": self.rules.replicates,
+        })  # fmt: skip
+
+
+METRIC_WORDS = {"auc": "AUC", "log_loss": "log-likelihood per patient (nats)", "brier": "Brier score (sign turned)",
+                "accuracy": "accuracy", "dice": "Dice"}  # fmt: skip
+
+
+def partners_of(config: StudyConfig) -> dict[str, str]:
+    """Each arm with a prior and the arm that has the same network from a random start."""
+    found: dict[str, str] = {}
+    for arm in config.arms:
+        if arm.startswith("dbn"):
+            twin = arm.replace("dbn", "scratch")
+            same = [
+                other
+                for other in config.arms
+                if other.startswith("scratch") and config.hidden_of(other) == config.hidden_of(arm)
+            ]
+            found[arm] = twin if twin in config.arms or not same else same[0]
+    return found
+
+
+def _tables(study: Study, arm: str, name: str) -> pd.DataFrame:
+    """One table of all draws of an arm; draws that are missing are missing rows."""
+    frames: list[pd.DataFrame] = []
+    for draw in range(study.config.evaluation.draws):
+        file = study.folder("train", job_name(arm=arm, draw=draw)) / f"{name}.parquet"
+        if file.exists():
+            frames.append(pd.read_parquet(file).assign(draw=draw))
+    if not frames:
+        raise StageError(
+            f"arm {arm} has no {name} in any draw", hint="run the stage train first: scanprior run STUDY.yaml"
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _seconds(study: Study, arm: str) -> float:
+    total = 0.0
+    for draw in range(study.config.evaluation.draws):
+        file = study.folder("train", job_name(arm=arm, draw=draw)) / "record.json"
+        total += json.loads(file.read_text(encoding="utf-8"))["wall_seconds"] if file.exists() else 0.0
+    return total
+
+
+def _plan_digest(study: Study) -> str:
+    return study.state("evaluate")["config"]
+
+
+def _refuse(leaks: list[Leak], study: Study) -> None:
+    proved = [leak.sentence for leak in leaks if leak.proof]
+    if proved:
+        raise StageError(
+            "the study leaks, so no verdict is given: " + "; ".join(proved),
+            hint=f"delete results/{study.name}/split and results/{study.name}/train, then: scanprior run {study.path}",
+        )
+
+
+def _write(file: Path, value: Any) -> None:
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
