@@ -47,8 +47,9 @@ class Units(nn.Module, ABC):
         """The expected states given the other layer's `field` (for ReLU: the activation without noise)."""
         return self.mean_(field + self.bias)
 
+    @torch.no_grad()
     def sample(self, field: Tensor, generator: Generator) -> Tensor:
-        """States drawn given the other layer's `field`."""
+        """States drawn given the other layer's `field`; no gradient flows through a draw."""
         total = field + self.bias
         draw = torch.empty_like(total)
         self.draw_(total, draw, torch.empty_like(total), generator)
