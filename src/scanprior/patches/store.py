@@ -65,3 +65,10 @@ class PatchStore:
         corner = self._start[scan_rows] + centres[:, 0] * steps[:, 0] + centres[:, 1] * steps[:, 1] + centres[:, 2]
         rows = corner[:, None] + steps @ self._corner.T
         return self._runs[rows].view(np.float32).reshape(len(rows), self.visible)
+
+    def box(self, row: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """The voxels that the patches centred on `low` … `high` (inclusive) of scan `row` cover, float32 3-D, a copy."""
+        half = np.array(self.size) // 2
+        padded = self._voxels[self._start[row] : self._start[row + 1]].reshape(self.shapes[row] + 2 * half)
+        first, last = np.asarray(low), np.asarray(high) + 2 * half + 1
+        return padded[first[0] : last[0], first[1] : last[1], first[2] : last[2]].copy()

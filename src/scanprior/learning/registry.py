@@ -1,0 +1,45 @@
+"""Arms by name. One more arm: one file in arms/, and one case here."""
+
+from __future__ import annotations
+
+from scanprior.errors import ScanpriorError
+from scanprior.learning.arm import Arm, Setup
+
+NAMES = ("dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic")
+KINDS = ("rectified", "bernoulli")  # dbn_bernoulli is dbn with that hidden kind; the caller's Setup says it
+
+
+def make_arm(name: str, setup: Setup) -> Arm:
+    """The arm called `name`; its module is imported here, so that arms without a network load no network library.
+
+    Raises:
+        ScanpriorError: there is no such arm, or it starts from a prior and there is none.
+    """
+    stem, _, kind = name.partition("_")
+    match stem if kind in KINDS else name:
+        case "dbn":
+            from scanprior.learning.arms import dbn
+
+            return dbn.arm(setup)
+        case "scratch":
+            from scanprior.learning.arms import scratch
+
+            return scratch.arm(setup)
+        case "mlp":
+            from scanprior.learning.arms import mlp
+
+            return mlp.arm(setup)
+        case "cnn":
+            from scanprior.learning.arms import cnn
+
+            return cnn.arm(setup)
+        case "logistic":
+            from scanprior.learning.arms import logistic
+
+            return logistic.arm(setup)
+        case "pca_logistic":
+            from scanprior.learning.arms import pca_logistic
+
+            return pca_logistic.arm(setup)
+        case _:
+            raise ScanpriorError(f"there is no arm {name!r}", hint=f"arms: {', '.join(NAMES)}")
