@@ -54,7 +54,7 @@ def read_participants(root: Path) -> dict[str, dict[str, str | None]]:
 
 
 def whole_years(text: str | None) -> int | None:
-    """An age in years as written in tables ("52", "52.4", "89+", "41 y"), rounded down; None when there is no number."""
+    """An age in years as tables have it ("52", "52.4", "89+", "41 y"), rounded down; None when there is no number."""
     match = re.match(r"\s*(\d{1,3})(?:[.,]\d+)?\s*(?:\+|y|years?|a)?\s*$", text or "", re.IGNORECASE)
     return int(match[1]) if match and int(match[1]) <= 130 else None
 

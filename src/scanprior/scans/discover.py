@@ -1,4 +1,4 @@
-"""Find every scan below a folder, whatever the tree: one Source per DICOM series or NIfTI file, with its problem if any."""
+"""Find every scan below a folder, whatever the tree: one Source per DICOM series or NIfTI file, or why it is none."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scanprior.scans.bids import facts_of, read_participants
 from scanprior.scans.headers import VOLUME_CLASSES, Header, quiet, read_header, read_images
-from scanprior.scans.nifti import read_nifti, stem
+from scanprior.scans.nifti import read_grid, read_nifti, stem
 from scanprior.scans.refused import Refused
 from scanprior.scans.series import assemble
 from scanprior.scans.slices import geometry
-from scanprior.scans.volume import Volume, voxel_digest
+from scanprior.scans.volume import Volume, spacing_of, voxel_digest
 from scanprior.scans.walk import Rejected, walk
 
 # Fewer voxels than this along an axis (a scout, a single slice) hold no three-dimensional patch.
@@ -61,9 +62,16 @@ class Found(NamedTuple):
     rejected: list[Rejected]
 
 
-def discover(root: Path, *, skip: Set[Path] = frozenset(), progress: Callable[[int, int], None] | None = None) -> Found:
+def discover(
+    root: Path,
+    *,
+    skip: Set[Path] = frozenset(),
+    voxels: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Found:
     """Read every header once and every pixel once; `skip` holds resolved files and folders that are no scans.
 
+    Without `voxels` only headers are read: no digest, and cut or undecodable pixels go unnoticed.
     `progress(done, total)` counts files, each of them twice (header and pixels).
     """
     delivery = walk(root, skip=skip)
@@ -91,11 +99,11 @@ def discover(root: Path, *, skip: Set[Path] = frozenset(), progress: Callable[[i
         count = len(headers)
         headers, copies = _without_copies(headers)
         rejected += copies
-        sources.append(_from_dicom(headers, root))
+        sources.append(_from_dicom(headers, root, voxels=voxels))
         step(count)
     participants = read_participants(root)
     for path in delivery.nifti:
-        sources.append(_from_nifti(path, root, participants))
+        sources.append(_from_nifti(path, root, participants, voxels=voxels))
         step(2)
     return Found(sorted(sources, key=lambda source: source.key), sorted(rejected, key=lambda item: item.path))
 
@@ -105,19 +113,21 @@ def _owner(header: Header) -> str:
 
 
 def _without_copies(headers: Sequence[Header]) -> tuple[list[Header], list[Rejected]]:
-    """Drop files that repeat another of the series byte for byte; copies that differ stay, and the geometry refuses them."""
+    """Drop files that repeat another of the series byte for byte; copies that differ stay, and are refused later."""
     kept: dict[str, list[Header]] = defaultdict(list)
     copies: list[Rejected] = []
     for header in headers:
         alike = kept[header.instance]
         if header.instance and any(filecmp.cmp(header.path, other.path, shallow=False) for other in alike):
-            copies.append(Rejected(header.path, "duplicate-file", "repeats another file of the same series byte for byte"))
+            copies.append(
+                Rejected(header.path, "duplicate-file", "repeats another file of the same series byte for byte")
+            )
         else:
             alike.append(header)
     return [header for group in kept.values() for header in group], copies
 
 
-def _from_dicom(headers: Sequence[Header], root: Path) -> Source:
+def _from_dicom(headers: Sequence[Header], root: Path, *, voxels: bool) -> Source:
     headers = sorted(headers, key=lambda header: (header.slice.position or (), header.instance, header.path))
     first = headers[0]
     folder = first.path.parent.name if first.path.parent != root.resolve() else ""
@@ -141,7 +151,10 @@ def _from_dicom(headers: Sequence[Header], root: Path) -> Source:
         cut = sum(not header.slice.rows for header in headers)
         if cut and any(header.slice.sop_class.startswith(VOLUME_CLASSES) for header in headers):
             raise Refused("truncated", f"{cut} of {len(headers)} files end inside their header")
-        _check_extent(geometry([header.slice for header in headers]).shape)
+        grid = geometry([header.slice for header in headers])
+        _check_extent(grid.shape)
+        if not voxels:
+            return _with_grid(source, grid.shape, grid.affine)
         with quiet():
             volume = assemble(read_images(source.files)).volume
         return _with_voxels(source, volume)
@@ -149,7 +162,7 @@ def _from_dicom(headers: Sequence[Header], root: Path) -> Source:
         return replace(source, problem=refused)
 
 
-def _from_nifti(path: Path, root: Path, participants: dict[str, dict[str, str | None]]) -> Source:
+def _from_nifti(path: Path, root: Path, participants: dict[str, dict[str, str | None]], *, voxels: bool) -> Source:
     facts = facts_of(path, root.resolve(), participants)
     source = Source(
         kind="nifti",
@@ -168,6 +181,10 @@ def _from_nifti(path: Path, root: Path, participants: dict[str, dict[str, str | 
         age=facts.age,
     )
     try:
+        if not voxels:
+            shape, affine = read_grid(path)
+            _check_extent(shape)
+            return _with_grid(source, shape, affine)
         volume = read_nifti(path)
         _check_extent(volume.shape)
         return _with_voxels(source, volume)
@@ -178,13 +195,12 @@ def _from_nifti(path: Path, root: Path, participants: dict[str, dict[str, str | 
 def _with_voxels(source: Source, volume: Volume) -> Source:
     if volume.array.min() == volume.array.max():
         raise Refused("constant", "all voxels have one value")
-    return replace(
-        source,
-        shape=volume.shape,
-        spacing=volume.spacing,
-        affine=tuple(float(number) for number in np.ravel(volume.affine)),
-        digest=voxel_digest(volume),
-    )
+    return replace(_with_grid(source, volume.shape, volume.affine), digest=voxel_digest(volume))
+
+
+def _with_grid(source: Source, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> Source:
+    flat = tuple(float(number) for number in np.ravel(affine))
+    return replace(source, shape=shape, spacing=spacing_of(affine), affine=flat)
 
 
 def _check_extent(shape: tuple[int, int, int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
 
 from scanprior.scans import pixels, slices
+from scanprior.scans.elements import text
 from scanprior.scans.refused import Refused
-from scanprior.scans.slices import Slice, slice_of, text
+from scanprior.scans.slices import Slice, slice_of
 
 # Classes of which every object should be a slice of a volume (PS3.4 B.5): CT, MR and PET, legacy and enhanced.
 VOLUME_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128",
@@ -67,7 +68,9 @@ def _header(path: Path, dataset: FileDataset) -> Header:
     place = slice_of(dataset)
     if not place.rows and not sop_class.startswith(VOLUME_CLASSES):
         raise Refused("not-an-image", "a DICOM object without pixels (a report, plan, document or waveform)")
-    date = next((d for name in ("StudyDate", "SeriesDate", "AcquisitionDate") if len(d := text(dataset, name)) == 8), "")
+    date = next(
+        (d for name in ("StudyDate", "SeriesDate", "AcquisitionDate") if len(d := text(dataset, name)) == 8), ""
+    )
     return Header(
         path=path,
         slice=place,
@@ -116,7 +119,7 @@ def _read(path: Path, names: Sequence[str], *, pixels_too: bool) -> FileDataset:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Keep pydicom's warnings from the terminal: they quote the values that they warn of."""
     logger = logging.getLogger("pydicom")
     level = logger.level

@@ -17,6 +17,7 @@ from scanprior.scans.refused import Refused
 from scanprior.scans.volume import Volume
 
 SUFFIXES = (".nii.gz", ".nii")
+BROKEN = (ImageFileError, HeaderDataError, WrapStructError, ValueError, TypeError)
 TO_MM = {"meter": 1000.0, "micron": 0.001}
 
 
@@ -42,16 +43,7 @@ def read_nifti(path: Path) -> Volume:
         Refused: undecodable, truncated, four-dimensional, colour, no-geometry, conflicting-geometry, non-finite-voxels.
     """
     image = _image(_content(path))
-    affine = _affine(image.header)
-    shape = image.header.get_data_shape()
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3:
-        raise Refused(
-            "four-dimensional", f"the image has {len(shape)} dimensions {tuple(shape)}; one volume of 3 is needed"
-        )
-    if image.header.get_data_dtype().kind not in "iuf":
-        raise Refused("colour", "the voxels are colours or complex numbers; one number per voxel is needed")
+    shape, affine = _grid(image.header)
     try:
         array = np.asarray(image.dataobj).reshape(shape)
     except (OSError, ValueError, EOFError):
@@ -63,6 +55,31 @@ def read_nifti(path: Path) -> Volume:
                 "non-finite-voxels", f"{int((~np.isfinite(array)).sum())} voxels are infinite or not a number"
             )
     return Volume(array, affine)
+
+
+def read_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Shape and affine (4, 4) of a NIfTI file from its header alone; refuses like `read_nifti`."""
+    try:
+        image = nib.load(path)
+    except (OSError, EOFError, zlib.error):
+        raise Refused("unreadable", "the file can't be opened or is cut off inside its header") from None
+    except BROKEN:
+        raise Refused("undecodable", "the file is empty or not a NIfTI image") from None
+    if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair):
+        raise Refused("undecodable", "the file is named like a NIfTI image and is none")
+    return _grid(image.header)
+
+
+def _grid(header: nib.Nifti1Header) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    affine = _affine(header)
+    shape = tuple(int(side) for side in header.get_data_shape())
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or min(shape) < 1:
+        raise Refused("four-dimensional", f"the image has {len(shape)} dimensions {shape}; one volume of 3 is needed")
+    if header.get_data_dtype().kind not in "iuf":
+        raise Refused("colour", "the voxels are colours or complex numbers; one number per voxel is needed")
+    return (shape[0], shape[1], shape[2]), affine
 
 
 def _content(path: Path) -> bytes:
@@ -80,7 +97,7 @@ def _image(content: bytes) -> nib.Nifti1Image:
     for kind in (nib.Nifti1Image, nib.Nifti2Image):
         try:
             return kind.from_bytes(content)
-        except (ImageFileError, HeaderDataError, WrapStructError, ValueError, TypeError):
+        except BROKEN:
             continue
     raise Refused("undecodable", "the file is empty or not a NIfTI image")
 
@@ -112,7 +129,7 @@ def _affine(header: nib.Nifti1Header) -> NDArray[np.float64]:
 def write_nifti(volume: Volume, path: Path) -> None:
     """Write a volume with a header made from array and affine alone; gzip without name and time, so the bytes repeat.
 
-    bool becomes uint8, float64 float32. sform and qform say scanner coordinates (code 1); a sheared affine has no qform.
+    bool becomes uint8, float64 float32. sform and qform have code 1 (scanner); a sheared affine has no qform.
     """
     array = volume.array
     if array.dtype == np.bool_:

@@ -8,8 +8,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
+from scanprior.scans.elements import numbers, text
 from scanprior.scans.refused import Refused
-from scanprior.scans.slices import numbers, text
 
 TAGS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
         "ModalityLUTSequence", "PixelData")  # fmt: skip
@@ -69,7 +69,7 @@ def rescale(dataset: Dataset) -> tuple[float, float]:
     """Slope and intercept from stored to real values (PS3.3 C.11.1); 1 and 0 where the file names none.
 
     Raises:
-        Refused: nonlinear-values, when a table takes the place of the line; bad-rescale, for illegible numbers or slope 0.
+        Refused: nonlinear-values (a table takes the place of the line); bad-rescale (illegible numbers, or slope 0).
     """
     if "ModalityLUTSequence" in dataset:
         raise Refused("nonlinear-values", "the values are given by a lookup table instead of slope and intercept")

@@ -17,7 +17,7 @@ __all__ = ["Refused", "Stack", "assemble"]
 
 
 class Stack(NamedTuple):
-    """A volume and its slices: `volume.array[i, j, k]` is the rescaled pixel (row j, column i) of `datasets[order[k]]`."""
+    """A volume: `volume.array[i, j, k]` is the rescaled pixel (row j, column i) of `datasets[order[k]]`."""
 
     volume: Volume
     order: tuple[int, ...]

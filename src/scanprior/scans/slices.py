@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from scanprior.scans.elements import numbers, text
 from scanprior.scans.refused import Refused
 
-# Positions may miss the true grid by the 0.05 mm of rounding and table feed, hence the fitted line by half as much more.
+# Positions may miss the true grid by 0.05 mm (rounding, table feed), hence the fitted line by half as much more.
 JITTER_MM = 0.075
 SAME_PLACE_MM = 0.01
 # Two orientations that differ by this move a voxel 0.25 m from the origin by 0.05 mm.
@@ -63,26 +64,6 @@ def slice_of(dataset: Dataset) -> Slice:
         spacing=numbers(dataset, "PixelSpacing", 2),
         thickness=thickness[0] if thickness else None,
     )
-
-
-def numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
-    """`count` finite numbers from an attribute, or None."""
-    try:
-        value = dataset.get(name)
-        values = tuple(float(item) for item in ([value] if count == 1 else value))
-    except (TypeError, ValueError, OverflowError, NotImplementedError, AttributeError):
-        return None
-    return values if len(values) == count and np.isfinite(values).all() else None
-
-
-def text(dataset: Dataset, name: str) -> str:
-    """An attribute as text without padding, "" when missing or illegible; several values are joined by a backslash."""
-    try:
-        value = dataset.get(name)
-        parts = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
-    except (TypeError, ValueError, OverflowError, NotImplementedError, AttributeError):
-        return ""
-    return "\\".join("" if part is None else str(part).strip(" \t\r\n\0") for part in parts)
 
 
 def geometry(slices: Sequence[Slice]) -> Geometry:

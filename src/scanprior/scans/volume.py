@@ -30,8 +30,13 @@ class Volume:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Millimetres between neighbouring voxels along i, j, k."""
-        i, j, k = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return float(i), float(j), float(k)
+        return spacing_of(self.affine)
+
+
+def spacing_of(affine: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Millimetres between neighbouring voxels along each grid axis."""
+    i, j, k = np.linalg.norm(affine[:3, :3], axis=0)
+    return float(i), float(j), float(k)
 
 
 def axes(affine: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

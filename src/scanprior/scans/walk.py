@@ -57,10 +57,14 @@ def walk(root: Path, *, skip: Set[Path] = frozenset()) -> Delivery:
         if path.is_symlink():
             target = path.resolve()
             if not target.is_file():
-                found.rejected.append(Rejected(path, "broken-link", "a link whose target is not there (not downloaded?)"))
+                found.rejected.append(
+                    Rejected(path, "broken-link", "a link whose target is not there (not downloaded?)")
+                )
                 continue
             if not target.is_relative_to(root):
-                found.rejected.append(Rejected(path, "link-outside", "a link out of the scans folder; links stay inside"))
+                found.rejected.append(
+                    Rejected(path, "link-outside", "a link out of the scans folder; links stay inside")
+                )
                 continue
         if target in seen or target in skip:
             continue

@@ -1,0 +1,164 @@
+"""Rows of the label table, joined to patients by hospital id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scanprior.scans.bids import whole_years
+from scanprior.scans.table import Table
+
+SEXES = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "w": "F", "2": "F", "o": "O", "other": "O"}
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+          "test": "test", "pool": "pool", "unlabelled": "pool"}  # fmt: skip
+# More classes than this is a measurement or a name, not a class.
+MOST_CLASSES = 20
+
+
+class Problem(NamedTuple):
+    """Something that keeps the study from starting. `sentence` may be shown; `items` (ids, paths) are private."""
+
+    sentence: str
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of the label and patient tables mean what; the names as the study file gives them."""
+
+    patient: str = "patient"
+    label: str | None = None
+    scan: str = "scan"
+    site: str | None = None
+    age: str | None = None
+    sex: str | None = None
+    split: str | None = None
+    covariates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, repr=False)
+class Person:
+    """What the label table says of one patient; None where it says nothing."""
+
+    label: str | None = None
+    site: str | None = None
+    age: int | None = None
+    sex: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Joined:
+    """Persons by identity, the ids of rows that fit no patient, and what is wrong with the table."""
+
+    persons: dict[str, Person] = field(default_factory=dict)
+    unmatched: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def missing_columns(labels: Table | None, patients: Table | None, columns: Columns) -> list[Problem]:
+    """One problem for each column that the study file names and its table lacks."""
+    wanted: list[tuple[Table, str, str]] = []
+    if labels is not None:
+        named = {name: getattr(columns, name) for name in ("patient", "label", "site", "age", "sex", "split")}
+        wanted += [(labels, name, column) for name, column in named.items() if column]
+        wanted += [(labels, "covariates", column) for column in columns.covariates]
+    if patients is not None:
+        wanted += [(patients, "scan", columns.scan), (patients, "patient", columns.patient)]
+    found = [table.require(column, key=f"cohort.columns.{name}") for table, name, column in wanted]
+    return [Problem(sentence) for sentence in found if sentence]
+
+
+def join_labels(table: Table, columns: Columns, identities: Iterable[str]) -> Joined:
+    """Match rows to `identities`; several rows of one patient must agree, and rows of unknown patients are counted.
+
+    "sub-01" and "01" name the same patient (BIDS); blanks around an id don't count.
+    """
+    known = {_plain(identity): identity for identity in identities}
+    rows: dict[str, list[dict[str, str | None]]] = {}
+    unmatched: list[str] = []
+    nameless = 0
+    for row in table.rows:
+        name = row.get(columns.patient)
+        if name is None:
+            nameless += 1
+        elif (identity := known.get(_plain(name))) is None:
+            unmatched.append(name)
+        else:
+            rows.setdefault(identity, []).append(row)
+    problems: list[Problem] = []
+    if nameless:
+        problems.append(Problem(f"cohort.labels: {_count(nameless, 'row')} without a patient id"))
+    if not rows and known:
+        problems.append(Problem(_no_match(unmatched, known), tuple(unmatched)))
+    for name in ("label", "split"):
+        column = getattr(columns, name)
+        torn = [i for i, group in rows.items() if column and len({row[column] for row in group if row[column]}) > 1]
+        if torn:
+            problems.append(
+                Problem(
+                    f"cohort.labels: {_count(len(torn), 'patient')} with several rows that give different values "
+                    f"of {name} (two patients under one id, or a slip)",
+                    tuple(torn),
+                )
+            )
+    persons = {identity: _person(group, columns) for identity, group in rows.items()}
+    if columns.split:
+        odd = [i for i, group in rows.items() if (v := _first(group, columns.split)) and v.lower() not in SPLITS]
+        if odd:
+            problems.append(
+                Problem(
+                    f"cohort.labels: {_count(len(odd), 'patient')} whose split is none of train, val, test, pool",
+                    tuple(odd),
+                )
+            )
+    return Joined(persons, tuple(unmatched), tuple(problems))
+
+
+def class_problems(labels: Sequence[str], positive: str | None) -> list[Problem]:
+    """What is wrong with the classes of the labelled patients that have a usable scan (one label each)."""
+    classes = sorted(set(labels))
+    if not labels:
+        return [Problem("cohort.labels: no patient with a usable scan has a label")]
+    if len(classes) == 1:
+        return [Problem(f"cohort.labels: all {len(labels)} labels are of one class; at least two are needed")]
+    if len(classes) > MOST_CLASSES or (len(labels) >= 8 and len(classes) > len(labels) / 2):
+        return [Problem(f"cohort.columns.label: {len(classes)} different values among {len(labels)} patients; "
+                        "is this the column with the class?")]  # fmt: skip
+    if positive is not None and positive not in classes:
+        # Class names are shown only when they are surely classes, so that a wrong column shows no names.
+        shown = f" ({', '.join(classes)})" if len(classes) <= 5 and min(map(labels.count, classes)) > 1 else ""
+        return [Problem(f"task.positive: no label says {positive!r}; there are {len(classes)} classes{shown}")]
+    return []
+
+
+def _plain(name: str) -> str:
+    name = name.strip(" \t\r\n\0")
+    return name[4:] if name.startswith("sub-") else name
+
+
+def _no_match(unmatched: Sequence[str], known: dict[str, str]) -> str:
+    bare = {name.lstrip("0").lower() for name in known}
+    close = sum(_plain(name).lstrip("0").lower() in bare for name in unmatched)
+    why = f"; {close} would, but for leading zeros or capitals (export the ids as text)" if close else ""
+    return f"cohort.labels: none of {_count(len(unmatched), 'row')} fits one of the {len(known)} patients{why}"
+
+
+def _person(rows: Sequence[dict[str, str | None]], columns: Columns) -> Person:
+    sex, split = _first(rows, columns.sex), _first(rows, columns.split)
+    return Person(
+        label=_first(rows, columns.label),
+        site=_first(rows, columns.site),
+        age=whole_years(_first(rows, columns.age)),
+        sex=SEXES.get(sex.lower()) if sex else None,
+        split=SPLITS.get(split.lower()) if split else None,
+    )
+
+
+def _first(rows: Sequence[dict[str, str | None]], column: str | None) -> str | None:
+    return next((value for row in rows if (value := row.get(column))), None) if column else None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
