@@ -1,4 +1,4 @@
-"""A finished study in a temporary folder as the stages before split and evaluate would leave it: tables only, no scan."""
+"""A finished study in a temporary folder as the stages around split and evaluate leave it: tables, no scan."""
 
 from __future__ import annotations
 

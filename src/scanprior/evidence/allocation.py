@@ -35,7 +35,7 @@ def take(rows: Iterable[int], group: Sequence[int], size: int, seed: int) -> lis
 
 
 def take_stratified(rows: Iterable[int], group: Sequence[int], label: Sequence[int], size: int, seed: int) -> list[int]:
-    """As `take`, with the classes in the proportion in which `rows` has them (largest remainder, 2 of each at least)."""
+    """As `take`, with the classes in the proportions of `rows` (largest remainder, at least 2 of each)."""
     rows = list(rows)
     quota = _quotas(_counts(rows, label), size)
     groups = gather(rows, group)
@@ -74,7 +74,7 @@ def fold_rows(
 
 
 def interleave(rows: Iterable[int], group: Sequence[int], label: Sequence[int], seed: int) -> list[int]:
-    """One member of each group, ordered in blocks of one patient per class; inside a block the classes come in any order.
+    """One member of each group, in blocks of one patient per class; inside a block the classes come in any order.
 
     A group is patients who may be one person: as labels they count once, so that none is trained on and validated on.
     When a class is used up, the others go on.

@@ -67,8 +67,8 @@ class Comparer:
         inference = two_way(cells, resampling, level=rules.level)
         primary = inference.primary
         paired = patient_means(arm.score - other.score)
-        p = signflip(paired, seed=self._seeds("evaluate", "signflip"),
-                     stratum=resampling.stratum if design.metric == "auc" else None)  # fmt: skip
+        stratum = resampling.stratum if design.metric == "auc" else None
+        p = signflip(paired, seed=self._seeds("evaluate", "signflip"), stratum=stratum)
         verdict = judge(primary.low, primary.high, rules.margin)
         needed: Needed | None = None
         if verdict == "inconclusive" and not np.isnan(primary.low):
@@ -132,10 +132,11 @@ def best_by_validation(validation: Mapping[str, pd.DataFrame], arms: list[str]) 
     """
     means: dict[str, float] = {}
     for name in arms:
-        chosen = validation[name][validation[name]["chosen"].astype(bool)]
-        score = chosen["score"].where(np.isfinite(chosen["score"])).groupby(chosen["budget"]).mean().mean()
-        if np.isfinite(score):
-            means[name] = float(score)
+        table = validation[name]
+        budget, score = table["budget"].to_numpy(np.int64), table["score"].to_numpy(float)
+        chosen = table["chosen"].to_numpy(bool) & np.isfinite(score)
+        if chosen.any():
+            means[name] = float(np.mean([score[chosen & (budget == b)].mean() for b in np.unique(budget[chosen])]))
     return max(means, key=lambda name: (means[name], -arms.index(name))) if means else None
 
 

@@ -45,7 +45,9 @@ class Cells(NamedTuple):
 
     def minus(self, other: Cells) -> Cells:
         """The difference of two arms that were resampled with the same weights."""
-        return Cells(*(one - two for one, two in zip(self, other, strict=True)))
+        return Cells(
+            self.observed - other.observed, self.replicates - other.replicates, self.influence - other.influence
+        )
 
 
 class Interval(NamedTuple):
@@ -103,22 +105,22 @@ def two_way(cells: Cells, resampling: Resampling, *, level: float = 0.95) -> Inf
 
 
 def over_budgets(cells: Cells, shares: Array | None = None) -> tuple[tuple[Array, Array, Array], list[str]]:
-    """A weighted sum over budgets (the mean without `shares`) as (draws,), (replicates, draws), (draws, patients); notes.
+    """Weighted sum over budgets (mean without `shares`): (draws,), (replicates, draws), (draws, patients); and notes.
 
     `shares` (budgets,) must be 0 for budgets without scores.
     """
-    draws = ~np.isnan(cells.observed).all(1)
-    present = ~np.isnan(cells.observed).all(0)
+    known = ~np.isnan(cells.observed)
+    draws, present = np.flatnonzero(known.any(1)), np.flatnonzero(known.any(0))
     notes: list[str] = []
-    if draws.any() and not present.all():
-        notes.append(f"{int((~present).sum())} of {len(present)} budgets have no scores")
-    if np.isnan(cells.observed[np.ix_(draws, present)]).any():
+    if 0 < len(present) < known.shape[1]:
+        notes.append(f"{known.shape[1] - len(present)} of {known.shape[1]} budgets have no scores")
+    if not known[np.ix_(draws, present)].all():
         notes.append("some draws lack a budget, where the other draws' mean stands in")
-    shares = present / max(present.sum(), 1) if shares is None else shares
+    factor = np.full(len(present), 1 / max(len(present), 1)) if shares is None else shares[present]
     parts = (
-        _filled(cells.observed[np.ix_(draws, present)], 0) @ shares[present],
-        _filled(cells.replicates[:, draws][:, :, present], 1) @ shares[present],
-        np.einsum("rbp,b->rp", _filled(cells.influence[draws][:, present], 0), shares[present]),
+        _filled(cells.observed[np.ix_(draws, present)], 0) @ factor,
+        _filled(cells.replicates[:, draws][:, :, present], 1) @ factor,
+        np.einsum("rbp,b->rp", _filled(cells.influence[draws][:, present], 0), factor),
     )
     return parts, notes
 

@@ -1,4 +1,4 @@
-"""The verdict file's content: comparisons and savings as plain values for JSON (numbers that are unknown become null)."""
+"""The verdict file's content: comparisons and savings as plain values for JSON; unknown numbers become null."""
 
 from __future__ import annotations
 

@@ -88,9 +88,10 @@ def contests(probability: Array, label: NDArray[np.int64], fold: NDArray[np.int6
 
 
 def placements(games: list[Contest], patients: int) -> Array:
-    """Each patient's share of won comparisons, whose mean over a class is the AUC (DeLong's components); (draws, budgets, patients).
+    """Each patient's share of won comparisons, whose mean over a class is the AUC (DeLong et al. 1988).
 
-    With more than two classes the mean over the contests that the patient takes part in.
+    Returns (draws, budgets, patients), NaN where a patient meets nobody. With more than two classes it is the mean over
+    the contests that the patient takes part in.
     """
     shape = (*games[0].kernel.shape[:2], patients)
     total, number = np.zeros(shape), np.zeros(shape)

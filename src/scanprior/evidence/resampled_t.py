@@ -23,8 +23,8 @@ class ResampledT(NamedTuple):
 def corrected_t(difference: Array, *, tested: float, trained: float, level: float = 0.95) -> ResampledT:
     """Nadeau & Bengio's (2003) corrected resampled t over runs (draw × fold): variance × (1/J + tested/trained).
 
-    difference: (runs,) mean difference in each run, NaN left out; tested, trained: patients per run. With fewer than two
-    runs or no spread all but the estimate are NaN. The plain t over runs (without tested/trained) understates the
+    difference: (runs,) mean difference in each run, NaN left out; tested, trained: patients per run. With fewer than
+    two runs or no spread all but the estimate are NaN. The plain t over runs (without tested/trained) understates the
     standard error 2.7-fold for 5×5 folds, since the runs share patients.
     """
     values = difference[~np.isnan(difference)]

@@ -100,7 +100,7 @@ def _overlap(axis: Array, shift: float) -> tuple[Array, Array]:
 
 
 def _crossing(shifts: Array, means: Array) -> float:
-    """Where the mean difference falls through 0; of several crossings the one nearest to no shift, without any an end."""
+    """Where the mean difference falls through 0; of several the one nearest to no shift; an end without any."""
     falls = np.flatnonzero((means[:-1] > 0) & (means[1:] <= 0))
     if len(falls) == 0:
         return float(shifts[-1] if means.mean() > 0 else shifts[0])

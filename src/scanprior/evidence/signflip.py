@@ -15,8 +15,8 @@ def signflip(difference: Array, *, seed: int, stratum: NDArray[np.int64] | None 
     """Two-sided p of the mean over patients of `difference` (patients,), NaN = missing.
 
     Exact over all 2^n swaps up to 14 patients, else 20,000 random swaps with the observed one counted, so p is never 0.
-    With `stratum` (classes) the statistic is the AUC's: `difference` holds differences of placements, and the sum of the
-    classes' means is flipped, whose variance is that of the AUC (DeLong et al. 1988). NaN when no patient differs.
+    With `stratum` (classes) the statistic is the AUC's: `difference` holds differences of placements, and the sum of
+    the classes' means is flipped, whose variance is that of the AUC (DeLong et al. 1988). NaN when no patient differs.
     The test is about these patients and the draws as they were made; the interval is about other draws too.
     """
     rows = np.flatnonzero(~np.isnan(difference) if stratum is None else ~np.isnan(difference) & (stratum >= 0))

@@ -44,7 +44,7 @@ class Draw(NamedTuple):
 
 
 class Split(NamedTuple):
-    """All sides and draws, as rows. `withheld` patients are used for nothing (may be one person with a labelled one)."""
+    """All sides and draws, as rows; `withheld` patients, who may be one person with a labelled one, are never used."""
 
     pool: tuple[int, ...]
     labelled: tuple[int, ...]
@@ -163,7 +163,8 @@ def _count_problems(patients: Patients, request: Request, sides: Split) -> list[
         if request.scheme == "cv" and persons < request.folds + TRAIN_MIN:
             problems.append(
                 f"{what}{persons} labelled patients are too few for {request.folds} folds; "
-                f"at least {request.folds + TRAIN_MIN} are needed (one to test in each fold, {TRAIN_MIN} to train and validate)."
+                f"at least {request.folds + TRAIN_MIN} are needed (one to test in each fold, "
+                f"{TRAIN_MIN} to train and validate)."
             )
         if request.scheme != "cv" and persons < TRAIN_MIN:
             problems.append(
@@ -179,7 +180,8 @@ def _given_problems(patients: Patients, sides: Split) -> list[str]:
     if not shared:
         return []
     return [
-        f"the given split puts {len(shared)} groups that may be one person (cohort.together) on both sides; mend the split column."
+        f"cohort.together: the given split puts {len(shared)} groups that may be one person on both sides; "
+        "mend the split column."
     ]
 
 
@@ -189,7 +191,8 @@ def _draw_problems(patients: Patients, request: Request, split: Split) -> list[s
     smallest = min(len(draw.order) for draw in split.draws)
     if request.budgets[-1] > smallest:
         problems.append(
-            f"evaluation.budgets: the largest is {request.budgets[-1]}, but the smallest training side has {smallest} patients."
+            f"evaluation.budgets: the largest is {request.budgets[-1]}, "
+            f"but the smallest training side has {smallest} patients."
         )
     for index, name in enumerate(request.classes):
         what = f" of class {name}" if len(request.classes) > 1 else ""

@@ -1,7 +1,7 @@
 """What is averaged over patients, draws and budgets: means for decomposable metrics, pair means for the AUC.
 
-A statistic answers three questions: its value in each draw and budget, its value when patients are weighted (all
-bootstrap replicates at once), and each patient's influence on it (from which standard errors follow without resampling).
+A statistic answers two questions: its value in each draw and budget when patients are weighted (all bootstrap
+replicates at once), and each patient's influence on it, from which standard errors follow without resampling.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class PairStatistic:
         stratum = np.full(self.patients, -1)
         classes: dict[bytes, int] = {}
         for game in self.games:
-            known = ~np.isnan(game.kernel).all((0, 1))
-            for rows, seen in ((game.first, known.any(1)), (game.second, known.any(0))):
+            known = ~np.isnan(game.kernel)
+            for rows, seen in ((game.first, known.any((0, 1, 3))), (game.second, known.any((0, 1, 2)))):
                 stratum[rows[seen]] = classes.setdefault(rows.tobytes(), len(classes))
         return stratum
 

@@ -51,7 +51,7 @@ class Arm(NamedTuple):
 def design_of(split: Mapping[str, Any], patients: pd.DataFrame, metric: Metric) -> Design:
     """The design in a split.json, with labels from the patient table (columns patient, label; sorted by order)."""
     tested = {name for draw in split["draws"] for name in draw["test"]}
-    rows = patients[patients["patient"].isin(tested)].sort_values("order", kind="stable")
+    rows = patients.loc[patients["patient"].isin(list(tested))].sort_values(by="order", kind="stable")
     names = tuple(rows["patient"])
     place = {name: row for row, name in enumerate(names)}
     classes = tuple(split["classes"])
@@ -72,15 +72,13 @@ def read_arm(name: str, predictions: pd.DataFrame, design: Design) -> Arm:
     voxel = design.metric == "dice"
     columns = ["dice"] if voxel else [f"p_{kind}" for kind in design.classes]
     place = {patient: row for row, patient in enumerate(design.patients)}
-    budget = {value: row for row, value in enumerate(design.budgets)}
-    known = predictions[
-        predictions["budget"].isin(budget) & predictions["draw"].between(0, design.draws - 1)
-    ]  # budgets of an older plan are no part of this study
-    at = np.array([place.get(patient, -1) for patient in known["patient"]], dtype=np.int64)
-    draw = known["draw"].to_numpy(np.int64)
-    ours = (at >= 0) & (design.fold[draw, at] == known["fold"].to_numpy(np.int64)) if len(known) else at >= 0
-    index = (draw[ours], np.array([budget[b] for b in known["budget"][ours]], dtype=np.int64), at[ours])
-    values = known[columns].to_numpy(float)[ours]
+    draw, fold, size = (predictions[key].to_numpy(np.int64) for key in ("draw", "fold", "budget"))
+    at = np.array([place.get(patient, -1) for patient in predictions["patient"]], dtype=np.int64)
+    # Draws and budgets that the study no longer has may lie about from an older plan; they are no part of it.
+    planned = np.isin(size, design.budgets) & (draw >= 0) & (draw < design.draws)
+    ours = planned & (at >= 0) & (design.fold[np.clip(draw, 0, design.draws - 1), at] == fold)
+    index = (draw[ours], np.searchsorted(design.budgets, size[ours]), at[ours])
+    values = predictions[columns].to_numpy(float)[ours]
     shape = (design.draws, len(design.budgets), len(design.patients), len(columns))
     total, number = np.zeros(shape), np.zeros(shape[:3])
     np.add.at(total, index, values)
@@ -88,7 +86,7 @@ def read_arm(name: str, predictions: pd.DataFrame, design: Design) -> Arm:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = total / number[..., None]
     mean[~np.isfinite(mean).all(-1)] = np.nan
-    strangers = int((~ours).sum())
+    strangers = int((planned & ~ours).sum())
     if voxel:
         return Arm(name, mean[..., 0], None, strangers)
     if design.metric == "auc":

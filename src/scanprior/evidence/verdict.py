@@ -21,13 +21,23 @@ def judge(low: float, high: float, margin: float) -> Verdict:
     return "inconclusive"
 
 
-def sentence(low: float, high: float, margin: float, *, estimate: float, metric: str, patients_needed: int | None = None,
-             note: str = "", level: float = 0.95, against: str = "the same network from a random start") -> str:  # fmt: skip
+def sentence(
+    low: float,
+    high: float,
+    margin: float,
+    *,
+    estimate: float,
+    metric: str,
+    patients_needed: int | None = None,
+    note: str = "",
+    level: float = 0.95,
+    against: str = "the same network from a random start",
+) -> str:
     """One plain sentence that says no more than the interval does."""
     verdict = judge(low, high, margin)
     if math.isnan(low) or math.isnan(high):
         cause = f" ({note})" if note else ""
-        return f"Whether pretraining helps on these patients can't be told: there is no interval for the difference{cause}."
+        return f"Whether pretraining helps on these patients can't be told: the difference has no interval{cause}."
     span = f"{_signed(estimate)} {metric}, {level:.0%} interval {_signed(low)} to {_signed(high)}"
     if verdict == "helps":
         size = (
@@ -48,7 +58,8 @@ def sentence(low: float, high: float, margin: float, *, estimate: float, metric:
         if low > 0 or high < 0:
             word = "gain" if low > 0 else "loss"
             real = f"; the {word} is real, but smaller than what you said matters"
-        return f"Pretraining makes no difference that matters (less than {margin:g}), compared with {against}: {span}{real}."
+        what = f"no difference that matters (less than {margin:g})"
+        return f"Pretraining makes {what} on these patients, compared with {against}: {span}{real}."
     need = (
         f"; about {patients_needed} test patients would probably decide it"
         if patients_needed is not None

@@ -90,7 +90,7 @@ class Evaluation:
             return table
         raw = _tables(self.stage.study, arm.name, "predictions")
         columns = [column for column in raw if column.startswith("dice_")]
-        means = raw.groupby(["budget", "draw", "patient"], sort=False)[columns].mean().reset_index()
+        means = raw.pivot_table(index=["budget", "draw", "patient"], values=columns, aggfunc="mean").reset_index()
         return table.merge(means, on=["budget", "draw", "patient"], how="left")
 
     def _verdict(self, curves: dict[str, Inference], leaks: list[Leak]) -> dict[str, Any]:
@@ -106,9 +106,11 @@ class Evaluation:
             "plan": {"sha256": _plan_digest(self.stage.study), "deviations": []},
         }  # fmt: skip
         if pair is None:
-            text = "Whether pretraining helps can't be told: the study has no arm with a prior beside its twin without one."
-            return content.plain({**found, "verdict": "inconclusive", "sentence": text, "primary": None, "against_best": None,
-                                  "secondary": [], "label_multiplier": None, "patients_needed": None, "budgets": []})  # fmt: skip
+            text = "Whether pretraining helps can't be told: no arm with a prior stands beside its twin without one."
+            empty = {"primary": None, "against_best": None, "secondary": [], "label_multiplier": None, "budgets": []}
+            return content.plain(
+                {**found, **empty, "verdict": "inconclusive", "sentence": text, "patients_needed": None}
+            )
         primary = self.comparer.compare(*(self.arms[name] for name in pair))
         savings = self.comparer.savings(*(self.arms[name] for name in pair))
         one = primary.inference.primary
@@ -147,7 +149,7 @@ class Evaluation:
         metric, budgets = self.design.metric, self.design.budgets
         return {"arm": name, **content.level(one, metric), "budgets": content.curve(inference, budgets, metric),
                 "seconds": _seconds(self.stage.study, name),
-                "planned": self.design.planned, "got": arm.got, "trials": int(validation["trial"].nunique())}  # fmt: skip
+                "planned": self.design.planned, "got": arm.got, "trials": len(set(validation["trial"]))}  # fmt: skip
 
     def _summary(self) -> dict[str, Any]:
         """Planned and got, so that no gap is silent."""
@@ -156,9 +158,9 @@ class Evaluation:
         return content.plain({
             "metric": self.design.metric, "test_patients": len(self.design.patients),
             "without_scores": [name for name, has in zip(self.design.patients, scored, strict=True) if not has],
-            "unlabelled_test_patients": len(unlabelled), "draws": self.design.draws, "budgets": list(self.design.budgets),
+            "unlabelled_test_patients": len(unlabelled), "draws": self.design.draws,
+            "budgets": list(self.design.budgets), "replicates": self.rules.replicates,
             "arms": {name: {"planned": self.design.planned, "got": arm.got} for name, arm in self.arms.items()},
-            "replicates": self.rules.replicates,
         })  # fmt: skip
 
 
