@@ -1,0 +1,227 @@
+"""What a report holds, as plain frozen values: the stage gathers them, the page shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Outcome = Literal["helps", "harms", "equivalent", "inconclusive"]
+Table = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was asked, of whom, and under which declarations."""
+
+    name: str
+    task: Literal["patient", "voxel"]
+    classes: tuple[str, ...]
+    """patient task: the positive class last; voxel task: without the background"""
+    metric: str
+    arms: tuple[str, ...]
+    budgets: tuple[int, ...]
+    draws: int
+    scheme: str
+    scope: str
+    trials: int
+    patch_size: tuple[int, ...] = ()
+    simulated: bool = False
+    quick: bool = False
+    setup: Table = ()
+    """(name, value) of the settings that a method section would state"""
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """How many times as many labels the random start needs to do as well; None = not known."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    censored: tuple[str, ...] = ()
+    """which of estimate, low and high are only the end of what the budgets can show"""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Score of `arm` minus score of `other` with its interval (NaN: none); `budget` None: the mean over the budgets."""
+
+    arm: str
+    other: str
+    budget: int | None
+    delta: float
+    low: float
+    high: float
+    p: float | None = None
+    p_adjusted: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The primary comparison and what follows from it."""
+
+    outcome: Outcome
+    primary: Difference
+    margin: float
+    level: float
+    patients: int
+    multiplier: Multiplier | None = None
+    patients_needed: int | None = None
+    note: str = ""
+    """why there is no interval, when there is none"""
+    stopped: tuple[str, ...] = ()
+    """reasons why the verdict must not be used, e.g. a canary that did not come out as it must"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A canary or a leak check, what it found and whether that is as it must be."""
+
+    name: str
+    passed: bool | None
+    """None: nothing that fails a study, but worth a look"""
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """What one arm cost and chose; its scores are in the curves."""
+
+    arm: str
+    settings: str
+    trials: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One item that was set aside, under its pseudonym."""
+
+    stage: str
+    item: str
+    patient: str | None
+    reason: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Deidentification:
+    """What was done to the files; counts only."""
+
+    profile: str
+    faces: str
+    text: str
+    counts: tuple[tuple[str, int], ...]
+    """(what, how many), e.g. ("files read", 812), ("faces removed", 36)"""
+    faces_removed: int = 0
+    faces_kept: int = 0
+
+
+@dataclass(frozen=True)
+class PriorFacts:
+    """One pretrained stack: who it saw, and whether a test patient was among them."""
+
+    name: str
+    description: str
+    patients: int | None
+    scans: int | None
+    patches: int | None
+    test_overlap: int | None
+    """test patients among those whose scans it saw; None: not recorded"""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a training figure."""
+
+    panel: str
+    label: str
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Montage:
+    """Rows of small square-pixel images with a label per row; every image (height, width), any intensity range."""
+
+    rows: tuple[tuple[str, NDArray[np.float32]], ...]
+    """(label, (images, height, width))"""
+    signed: bool = False
+    """signed: zero is mid-grey and each image has its own symmetric range (filters)"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One stage over all its jobs."""
+
+    stage: str
+    jobs: int
+    wall_seconds: float
+    cpu_seconds: float
+    gpu_seconds: float
+    peak_memory_mb: float
+    output_mb: float
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What it takes to run it again."""
+
+    split_sha256: str | None
+    plan_sha256: str | None
+    deviations: tuple[str, ...] = ()
+    versions: tuple[tuple[str, str], ...] = ()
+    machines: tuple[str, ...] = ()
+    code: tuple[tuple[str, str], ...] = ()
+    """(stage, digest of its code)"""
+    outputs: tuple[tuple[str, str], ...] = ()
+    """(file below the study's results, sha256)"""
+    seed: int = 0
+
+
+def _no_rows(*columns: str) -> pd.DataFrame:
+    return pd.DataFrame({column: [] for column in columns})
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything on the page; what a study doesn't have stays empty, and the page says so."""
+
+    study: Study
+    verdict: Verdict | None
+    no_verdict: str = ""
+    """why `verdict` is None"""
+    curves: pd.DataFrame = field(default_factory=lambda: _no_rows("arm", "budget", "mean", "low", "high"))
+    """arm, budget, mean, low, high"""
+    dots: pd.DataFrame = field(default_factory=lambda: _no_rows("arm", "budget", "draw", "score"))
+    """arm, budget, draw, score: one point per draw"""
+    differences: tuple[Difference, ...] = ()
+    best_other: str | None = None
+    """the best arm without a prior, chosen on validation patients"""
+    arms: tuple[ArmRow, ...] = ()
+    dice: pd.DataFrame | None = None
+    """voxel task: arm, class, budget, mean"""
+    worst: pd.DataFrame | None = None
+    """patient, then one column per shown value"""
+    checks: tuple[Check, ...] = ()
+    cohort: Table = ()
+    """(what, value)"""
+    classes: Table = ()
+    """(class, patients)"""
+    quarantine: tuple[Quarantined, ...] = ()
+    deidentification: Deidentification | None = None
+    patches: Montage | None = None
+    filters: Montage | None = None
+    reconstructions: Montage | None = None
+    samples: Montage | None = None
+    priors: tuple[PriorFacts, ...] = ()
+    scope_counts: Table = ()
+    """(group of patients, how many), as the split has them"""
+    pretraining: tuple[Curve, ...] = ()
+    training: tuple[Curve, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    provenance: Provenance = field(default_factory=lambda: Provenance(None, None))

@@ -1,0 +1,160 @@
+"""The page: one HTML file that needs no script and asks for nothing from anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from scanprior.report import numbers, words
+from scanprior.report.content import Difference, Montage, ReportContent
+from scanprior.report.curve import label_budget_curve
+from scanprior.report.forest import forest, row_labels
+from scanprior.report.montage import intensity_window, strip
+from scanprior.report.panels import panels
+
+TEMPLATES = Path(__file__).parent / "templates"
+STYLE = Path(__file__).parent / "style.css"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score with its interval, as two lines of a table."""
+
+    value: str
+    interval: str
+
+
+def render(content: ReportContent) -> str:
+    """The report as HTML; equal contents give equal bytes."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(
+        score=numbers.score, signed=numbers.signed, times=numbers.times, count=numbers.count, p=numbers.probability,
+        duration=numbers.duration, megabytes=numbers.megabytes, percent=numbers.percent, listed=numbers.listed,
+    )  # fmt: skip
+    study, verdict = content.study, content.verdict
+    level = verdict.level if verdict else 0.95
+    return environment.get_template("page.html.j2").render(
+        content=content, study=study, verdict=verdict, opening=words.opening(content), banners=words.banners(study),
+        style=Markup(STYLE.read_text(encoding="utf-8")), level=level,
+        places=numbers.decimals(verdict.margin) if verdict else 3,
+        metric=numbers.metric_name(study.metric), metric_meaning=numbers.metric_meaning(study.metric),
+        scope=words.SCOPES.get(study.scope, study.scope), describe_arm=words.describe_arm,
+        curve=_curve(content, level), forests=_forests(content), score_table=_score_table(content),
+        dice_table=_dice_table(content), montages=_montages(content), quarantine=_quarantine(content),
+        pretraining=_svg(panels(content.pretraining, xlabel="mini-batches", name="pretraining")),
+        training=_svg(panels(content.training, xlabel="epoch", name="training")),
+        residual_risk=words.residual_risk(content.deidentification) if content.deidentification else [],
+    )  # fmt: skip
+
+
+def _curve(content: ReportContent, level: float) -> Markup | None:
+    if content.curves.empty:
+        return None
+    study = content.study
+    return Markup(label_budget_curve(content.curves, content.dots, arms=study.arms, metric=study.metric, level=level))
+
+
+@dataclass(frozen=True)
+class Forest:
+    """A forest plot with its rows."""
+
+    title: str
+    rows: list[tuple[str, Difference]]
+    figure: Markup
+
+
+def _forests(content: ReportContent) -> list[Forest]:
+    """One forest plot for each comparison by budget, and one for those of which only the mean is known."""
+    verdict = content.verdict
+    if verdict is None:
+        return []
+    pairs: dict[tuple[str, str], list[Difference]] = {}
+    for row in content.differences:
+        pairs.setdefault((row.arm, row.other), []).append(row)
+    groups = {
+        f"{arm} {numbers.MINUS} {other}": sorted(rows, key=lambda row: row.budget or 0)
+        for (arm, other), rows in pairs.items() if len(rows) > 1
+    }  # fmt: skip
+    alone = [rows[0] for rows in pairs.values() if len(rows) == 1]
+    if alone:
+        groups["Other comparisons, mean over budgets" if groups else "Comparisons, mean over budgets"] = alone
+    found: list[Forest] = []
+    for title, rows in groups.items():
+        drawn = any(math.isfinite(row.low) and math.isfinite(row.high) for row in rows)
+        figure = ""
+        if drawn:
+            figure = forest(rows, margin=verdict.margin, metric=content.study.metric, level=verdict.level, name=title)
+        labels = row_labels(rows)
+        found.append(Forest(title, [(labels[row], row) for row in rows], Markup(figure)))
+    return found
+
+
+def _score_table(content: ReportContent) -> list[tuple[str, list[Cell | None]]]:
+    """A row per arm of the study, a cell per budget; None where an arm has no result."""
+    rows: list[tuple[str, list[Cell | None]]] = []
+    for arm in content.study.arms:
+        known = content.curves[content.curves["arm"] == arm].set_index("budget")
+        cells: list[Cell | None] = []
+        for budget in content.study.budgets:
+            if budget not in known.index or pd.isna(known["mean"][budget]):
+                cells.append(None)
+                continue
+            mean, low, high = (float(known[column][budget]) for column in ("mean", "low", "high"))
+            cells.append(Cell(numbers.score(mean), f"{numbers.score(low)} to {numbers.score(high)}"))
+        rows.append((arm, cells))
+    return rows
+
+
+def _dice_table(content: ReportContent) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """(class, [(arm, mean Dice per budget)])."""
+    if content.dice is None or content.dice.empty:
+        return []
+    means = content.dice.groupby(["class", "arm", "budget"])["mean"].mean()
+    arms = [arm for arm in content.study.arms if arm in set(content.dice["arm"])]
+
+    def cells(name: str, arm: str) -> list[str]:
+        keys = [(name, arm, budget) for budget in content.study.budgets]
+        return [numbers.score(float(means[key]) if key in means.index else None) for key in keys]
+
+    names = [name for name in content.study.classes if name in set(content.dice["class"])]
+    return [(name, [(arm, cells(name, arm)) for arm in arms]) for name in names]
+
+
+def _montages(content: ReportContent) -> dict[str, list[tuple[str, str, int]]]:
+    """Name of the montage → (label, data URI, images) per row."""
+    given = {"patches": content.patches, "filters": content.filters, "reconstructions": content.reconstructions,
+             "samples": content.samples}  # fmt: skip
+    return {name: _strips(montage) for name, montage in given.items()}
+
+
+def _strips(montage: Montage | None) -> list[tuple[str, str, int]]:
+    if montage is None:
+        return []
+    rows: list[tuple[str, str, int]] = []
+    window = None
+    for label, images in montage.rows:
+        # All rows share the first one's window, so that a reconstruction is seen at the brightness of its original.
+        window = window or intensity_window(images)
+        rows.append((label, strip(images, signed=montage.signed, window=window), len(images)))
+    return rows
+
+
+def _quarantine(content: ReportContent) -> list[tuple[str, str, str, int]]:
+    """(stage, reason, sentence of the first, count) per stage and reason."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for item in content.quarantine:
+        groups.setdefault((item.stage, item.reason), []).append(item.sentence)
+    return [(stage, reason, sentences[0], len(sentences)) for (stage, reason), sentences in groups.items()]
+
+
+def _svg(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, Markup]]:
+    return [(title, Markup(figure)) for title, figure in pairs]

@@ -1,0 +1,179 @@
+"""The report's sentences; none says more than its interval does."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from scanprior.report.content import Deidentification, Multiplier, ReportContent, Study, Verdict
+from scanprior.report.numbers import count, decimals, listed, metric_name, percent, score, signed, times
+
+ARMS = {
+    "dbn": "the network started from the prior",
+    "scratch": "the same network from a random start, same schedule",
+    "mlp": "a plain rectified network, tuned for itself",
+    "cnn": "a small 3-D convolutional network",
+    "logistic": "logistic regression on the voxels",
+    "pca_logistic": "logistic regression on principal components",
+}
+KINDS = {"rectified": "noisy rectified hidden units", "bernoulli": "Bernoulli hidden units"}
+SCOPES = {
+    "disjoint": "the prior saw patients without labels only; nobody who lends labels or is tested was among them",
+    "inductive": "the prior saw patients without labels and the training patients; no tested patient was among them",
+    "transductive": "the prior saw the images of all patients, the tested ones too (never a label)",
+}
+OUTCOMES = {
+    "helps": ("Pretraining helps", "▲"),
+    "harms": ("Pretraining harms", "▼"),
+    "equivalent": ("Pretraining makes no difference that matters", "="),
+    "inconclusive": ("Inconclusive", "?"),
+}
+
+
+class Opening(NamedTuple):
+    """The first lines of the page."""
+
+    kind: str  # helps, harms, equivalent, inconclusive or none: chooses the colour
+    sign: str  # the same as a shape, for those who don't see the colour
+    claim: str
+    facts: str
+    plain: str
+    labels: str
+
+
+def describe_arm(arm: str) -> str:
+    """What an arm is, in words; a suffix names the kind of its hidden units."""
+    stem, _, kind = arm.rpartition("_")
+    if kind in KINDS and stem in ARMS:
+        return f"{ARMS[stem]}, {KINDS[kind]}"
+    return ARMS.get(arm, "")
+
+
+def opening(content: ReportContent) -> Opening:
+    """Verdict sentence, its plain second sentence and the sentence on labels saved."""
+    verdict = content.verdict
+    if verdict is None:
+        reason = content.no_verdict or "The evaluation has left no primary comparison, so nothing can be said yet."
+        return Opening("none", "–", "No verdict", reason, "What the study has made so far stands below.", "")
+    facts = _facts(content.study, verdict)
+    if verdict.stopped:
+        failed = f"a check failed that must hold in any study. The difference must not be used: {facts}."
+        return Opening("none", "!", "No verdict", failed, " ".join(verdict.stopped), "")
+    claim, sign = OUTCOMES[verdict.outcome]
+    if verdict.outcome == "inconclusive":
+        facts += f"; {_needed(verdict.patients_needed)}"
+    labels = multiplier(verdict.multiplier, verdict.level)
+    return Opening(verdict.outcome, sign, claim, f"{facts}.", plain(content.study, verdict), labels)
+
+
+def _facts(study: Study, verdict: Verdict) -> str:
+    places, primary, name = decimals(verdict.margin), verdict.primary, metric_name(study.metric)
+    tested = f"{count(verdict.patients)} patients tested, {study.draws} draws"
+    if not math.isfinite(primary.low) or not math.isfinite(primary.high):
+        cause = f" ({verdict.note})" if verdict.note else ""
+        return f"there is no interval for the difference in {name} between prior and random start{cause}; {tested}"
+    size = score(abs(primary.delta), places)
+    side = "higher" if primary.delta > 0 else "lower"
+    change = f"is {size} {side} than" if size.strip("0.") else "is the same as"
+    budgets = f"budgets of {study.budgets[0]} to {study.budgets[-1]} labelled patients"
+    return (
+        f"with the prior, {name} {change} from a random start ({percent(verdict.level)} interval "
+        f"{signed(primary.low, places)} to {signed(primary.high, places)}; declared margin "
+        f"{score(verdict.margin, places)}; {tested}, averaged over {budgets})"
+    )
+
+
+def _needed(patients: int | None) -> str:
+    if patients is None:
+        return "more tested patients alone would hardly decide it"
+    return f"about {count(patients)} tested patients would probably decide it"
+
+
+def plain(study: Study, verdict: Verdict) -> str:
+    """The verdict for a reader without statistics, no stronger than the interval."""
+    low, high, margin = verdict.primary.low, verdict.primary.high, verdict.margin
+    learner = "a network that first learned from unlabelled scans"
+    whose = "invented patients" if study.simulated else "patients like these"
+    match verdict.outcome:
+        case "helps":
+            size = (
+                "and the gain is at least as large as the margin that was said to matter"
+                if low >= margin
+                else "but the gain may be smaller than the margin that was said to matter"
+            )
+            return f"For {whose}, {learner} does better on new patients, {size}."
+        case "harms":
+            return f"For {whose}, {learner} does worse on new patients: start it at random."
+        case "equivalent":
+            real = "Any difference is smaller than what was said to matter"
+            if low > 0 or high < 0:
+                real = "The difference is real, but smaller than what was said to matter"
+            return f"{real}: for {whose} a random start does as well, and is simpler."
+        case "inconclusive":
+            possible = [
+                words
+                for holds, words in (
+                    (high >= margin, "a gain that matters"),
+                    (low <= 0 <= high, "no difference at all"),
+                    (low <= -margin, "a loss that matters"),
+                )
+                if holds
+            ]
+            excluded = f"don't exclude {listed(possible)}" if possible else "give no interval, so they exclude nothing"
+            return f"These data {excluded}: they justify neither using pretraining nor dropping it."
+
+
+def multiplier(value: Multiplier | None, level: float) -> str:
+    """How many labels the prior saves, only as far as the observed budgets show it."""
+    if value is None or value.estimate is None:
+        return "How many labels the prior saves can't be read from these curves."
+    beyond = ("at least " if value.estimate > 1 else "at most ") if "estimate" in value.censored else ""
+    said = f"Label multiplier {beyond}{times(value.estimate)}"
+    need = f"a random start needs {beyond}{times(value.estimate)[:-1]} times as many labelled patients to do as well"
+    if value.low is None or value.high is None:
+        return f"{said}: {need}; an interval can't be given."
+    low = "less than the budgets can show" if "low" in value.censored else times(value.low)
+    high = "more than the budgets can show" if "high" in value.censored else times(value.high)
+    sentence = f"{said} ({percent(level)} interval {low} to {high}): {need}."
+    if value.low <= 1 <= value.high:
+        return f"{sentence} A saving of labels is not shown, since 1× lies inside."
+    return sentence
+
+
+def banners(study: Study) -> list[tuple[str, str]]:
+    """(title, sentence) of what a reader must know before the verdict."""
+    found: list[tuple[str, str]] = []
+    if study.simulated:
+        found.append(("Simulated cohort", "The patients are invented. Nothing here is a finding about real people."))
+    if study.quick:
+        found.append(
+            ("Quick — not for claims", "A try-out with too few patients, draws or epochs, to see that it works.")
+        )
+    if study.scope == "transductive":
+        seen = "The prior has seen the images of the tested patients, so scores may be better than on new patients."
+        found.append(("Transductive prior", seen))
+    return found
+
+
+def residual_risk(facts: Deidentification) -> list[str]:
+    """What de-identification does not promise, no more and no less (Schwarz 2021, Wachinger 2015)."""
+    sentences = [
+        "The files are de-identified, which is not the same as anonymous: treat them as pseudonymised personal data, "
+        "share them under an agreement, and keep the key and the private folder apart from them."
+    ]
+    if facts.faces_removed:
+        sentences.append(
+            "Removing a face lowers the risk and does not end it. After comparable tools 28 to 38 % of heads could still "
+            "be matched to a photograph (Schwarz et al., NeuroImage 2021); ears and skull stay as they are, and methods "
+            "exist that rebuild part of a removed face (Abramian & Eklund 2019)."
+        )
+    if facts.faces_kept:
+        sentences.append(
+            f"In {count(facts.faces_kept)} scans nothing was removed, because the study says so or no face was to be "
+            "expected; where a head is intact, its surface can be rendered and recognised."
+        )
+    sentences.append(
+        "Whoever holds another scan of the same person can recognise that person by the shape of the brain alone "
+        "(over 99 % in Wachinger et al. 2015). No tool for headers or faces changes that."
+    )
+    return sentences

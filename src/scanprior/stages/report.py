@@ -1,0 +1,236 @@
+"""report: the files of a study → one self-contained report.html."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scanprior.errors import StageError
+from scanprior.pipeline import STEPS, job_name
+from scanprior.report import reading
+from scanprior.report.content import Montage, PriorFacts, Provenance, ReportContent, Table
+from scanprior.report.content import Study as StudyFacts
+from scanprior.report.numbers import count, score
+from scanprior.report.page import render
+from scanprior.stages.stage import open_stage, read_quarantine
+from scanprior.study import Study
+
+SHOWN = 16  # patches or filters per row of a montage
+
+
+def run(study: Study) -> None:
+    """Write report/report.html (also at the study's top) from what the other stages have left.
+
+    Raises:
+        StageError: the verdict, the split or the table of patients is missing.
+    """
+    with open_stage(study, "report") as stage:
+        (stage.folder / "report.html").write_text(render(gather(study)), encoding="utf-8")
+        stage.top("report.html")
+
+
+def gather(study: Study) -> ReportContent:
+    """Everything that the page shows."""
+    config, index = study.config, study.folder("index")
+    verdict, split = _json(study.results / "verdict.json"), _json(study.folder("split") / "split.json")
+    if not verdict or not split or not (index / "patients.parquet").exists():
+        raise StageError("report: verdict, split or patients are missing", hint=f"scanprior run {study.path}")
+    patients = pd.read_parquet(index / "patients.parquet").sort_values("order", kind="stable")
+    scans = pd.read_parquet(index / "scans.parquet")
+    scores = pd.read_parquet(study.folder("evaluate") / "scores.parquet")
+    validation = {arm: _draws(study, arm, "validation") for arm in config.arms}
+    histories = {arm: _draws(study, arm, "history") for arm in config.arms}
+    records = [_json(folder / "record.json") for folder in study.inputs("report")]
+    priors = {folder.name: folder for folder in study.inputs("report") if folder.name.startswith("prior")}
+    first = study.results / "prior"
+    first = first if first.name in priors else next(iter(priors.values()), first)
+    found = reading.read_verdict(verdict)
+    compared = [found.primary.arm, found.primary.other] if found else list(config.arms[:2])
+    return ReportContent(
+        study=_facts(study, split),
+        verdict=found,
+        no_verdict=str(verdict.get("sentence", "")),
+        curves=pd.read_parquet(study.folder("evaluate") / "curves.parquet"),
+        dots=reading.per_draw(scores),
+        differences=reading.read_differences(verdict),
+        best_other=verdict.get("best_without_prior"),
+        arms=reading.read_arms(verdict, validation),
+        dice=reading.dice_per_class(scores),
+        worst=reading.worst_patients(scores, patients, compared),
+        checks=reading.read_checks(verdict),
+        cohort=reading.cohort_table(patients, scans),
+        classes=reading.label_table(patients) if config.task.kind == "patient" else _mapped(study, scans),
+        quarantine=reading.quarantined(read_quarantine(study, *STEPS)),
+        deidentification=reading.deidentification(
+            [summary for folder in _shards(study, "deidentify") if (summary := _json(folder / "summary.json"))],
+            profile=config.privacy.profile, faces=config.privacy.faces, text=config.privacy.text,
+        ),
+        patches=_patches(study),
+        filters=_filters(first),
+        reconstructions=_pairs(first / "reconstructions.npy", ("patches", "from the prior")),
+        samples=_pairs(first / "samples.npy", ("from noise", "from patches")),
+        priors=tuple(_prior(name, folder, split) for name, folder in priors.items()),
+        scope_counts=_scope_counts(split),
+        pretraining=reading.pretraining_curves({
+            name: pd.read_parquet(folder / "metrics.parquet")
+            for name, folder in list(priors.items())[:4] if (folder / "metrics.parquet").exists()
+        }),
+        training=reading.training_curves(histories, validation),
+        costs=reading.costs(records, list(STEPS)),
+        provenance=_provenance(study, verdict, split, records),
+    )  # fmt: skip
+
+
+def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
+    config = study.config
+    prior, patches, evaluation = config.prior, config.patches, config.evaluation
+    classes = tuple(config.task.classes.values()) if config.task.kind == "voxel" else tuple(split["classes"])
+    tested = f"{len(split['test'])} patients put aside"
+    if evaluation.scheme == "cv":
+        tested = f"{evaluation.folds}-fold cross-validation"
+    setup = (
+        ("voxel size", " × ".join(f"{side:g}" for side in config.prepare.spacing) + " mm"),
+        ("intensity", config.prepare.intensity),
+        ("patches", f"{' × '.join(map(str, patches.size))} voxels, {patches.per_scan} per scan"),
+        ("prior", f"{' – '.join(map(str, prior.layers))} hidden units, {prior.hidden}"),
+        ("pretraining", f"{prior.objective}, {prior.epochs} epochs, mini-batches of {prior.batch_size}"),
+        ("test", f"{tested} ({evaluation.scheme})"),
+        ("draws", str(evaluation.draws)),
+        ("budgets", ", ".join(map(str, evaluation.budgets))),
+        ("margin", score(evaluation.margin)),
+        ("trials per arm", str(evaluation.trials)),
+    )
+    return StudyFacts(
+        name=study.name, task=config.task.kind, classes=classes, metric=config.metric, arms=tuple(config.arms),
+        budgets=tuple(evaluation.budgets), draws=evaluation.draws, scheme=evaluation.scheme, scope=prior.scope,
+        trials=evaluation.trials, patch_size=tuple(patches.size), simulated=config.cohort.simulated, quick=config.quick,
+        setup=setup,
+    )  # fmt: skip
+
+
+def _mapped(study: Study, scans: pd.DataFrame) -> Table:
+    maps = int(scans["has_map"].astype(bool).sum())
+    names = study.config.task.classes.values() if study.config.task.kind == "voxel" else ()
+    classes = tuple((f"class {number}", name) for number, name in enumerate(names, 1))
+    return (("scans with a label map", count(maps)), *classes)
+
+
+def _scope_counts(split: dict[str, Any]) -> Table:
+    tested = {patient for draw in split["draws"] for patient in draw["test"]} | set(split["test"])
+    counts = [
+        ("pool (no labels, or labels put aside)", len(split["pool"])),
+        ("may lend labels", len(split["labelled"])),
+        ("tested in some draw", len(tested)),
+        ("withheld", len(split.get("withheld") or ())),
+    ]
+    return tuple((name, count(number)) for name, number in counts if number or name != "withheld")
+
+
+def _prior(name: str, folder: Path, split: dict[str, Any]) -> PriorFacts:
+    card, notes = _json(folder / "card.json"), _json(folder / "record.json").get("notes") or {}
+    layers = card.get("layers") or []
+    sizes = [str(layers[0]["visible"]["size"]), *(str(layer["hidden"]["size"]) for layer in layers)] if layers else []
+    seen = notes.get("patients_seen")
+    return PriorFacts(
+        name=name, description=f"{(card.get('training') or {}).get('hidden', '')} {'-'.join(sizes)}".strip(),
+        patients=card.get("patients"), scans=card.get("scans"), patches=card.get("patches"),
+        test_overlap=None if seen is None else reading.seen_of_tested(seen, split, str(card.get("context", "all"))),
+    )  # fmt: skip
+
+
+def _patches(study: Study) -> Montage | None:
+    """Central slices of the first patches of the first scans: by class where the classes are known, else by scan."""
+    folder, side = study.folder("patches"), np.array(study.config.patches.size) // 2
+    if not (folder / "index.parquet").exists():
+        return None
+    index, scans = pd.read_parquet(folder / "index.parquet"), pd.read_parquet(folder / "scans.parquet")
+    task = study.config.task
+    labelled = index[(index["use"] == "task") & (index["target"] >= 0)]
+    by_class = task.kind == "voxel" and not labelled.empty
+    rows: list[tuple[str, np.ndarray]] = []
+    # One patch per scan and row, so that a row shows as many patients as it has patches.
+    names = ["background", *task.classes.values()] if task.kind == "voxel" else []
+    if by_class:
+        groups = [(names[target], labelled[labelled["target"] == target]) for target in range(len(names))]
+    else:
+        place = index.groupby("scan_row").cumcount()
+        groups = [(f"patch {number + 1} of each scan", index[place == number]) for number in range(3)]
+    for name, group in groups:
+        chosen = group.drop_duplicates("scan_row").head(SHOWN)
+        images = [_slice(np.load(study.results / scans["image"][row], mmap_mode="r"), np.array(centre), side)
+                  for row, *centre in chosen[["scan_row", "i", "j", "k"]].to_numpy(int)]  # fmt: skip
+        if images:
+            rows.append((name, np.stack(images)))
+    return Montage(tuple(rows)) if rows else None
+
+
+def _slice(volume: np.ndarray, centre: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """The axial slice through a patch's centre, anterior up; what lies outside the volume repeats its edge."""
+    i, j = (np.clip(np.arange(centre[d] - half[d], centre[d] + half[d] + 1), 0, volume.shape[d] - 1) for d in (0, 1))
+    return _upright(np.asarray(volume[:, :, centre[2]], np.float32)[np.ix_(i, j)])
+
+
+def _upright(slices: np.ndarray) -> np.ndarray:
+    """(…, i, j) of RAS+ volumes to picture rows and columns: anterior up, the patient's right on the left."""
+    return np.swapaxes(slices, -1, -2)[..., ::-1, ::-1]
+
+
+def _central(patches: np.ndarray) -> np.ndarray:
+    return _upright(np.asarray(patches[..., patches.shape[-1] // 2], np.float32))
+
+
+def _filters(prior: Path) -> Montage | None:
+    if not (prior / "filters.npy").exists():
+        return None
+    filters = _central(np.load(prior / "filters.npy"))
+    rows = [(f"{start + 1} to {min(start + SHOWN, len(filters))}", filters[start : start + SHOWN])
+            for start in range(0, len(filters), SHOWN)]  # fmt: skip
+    return Montage(tuple(rows), signed=True)
+
+
+def _pairs(file: Path, labels: tuple[str, str]) -> Montage | None:
+    return Montage(tuple(zip(labels, _central(np.load(file)), strict=True))) if file.exists() else None
+
+
+def _provenance(
+    study: Study, verdict: dict[str, Any], split: dict[str, Any], records: Sequence[dict[str, Any]]
+) -> Provenance:
+    plan = verdict.get("plan") or {}
+    code = {record["stage"]: record["code"] for record in records if record.get("code")}
+    outputs: list[tuple[str, str]] = []
+    for stage in ("index", "split", "evaluate"):
+        digests = _json(study.folder(stage) / "digests.json")
+        outputs += [(f"{stage}/{name}", digests[name]) for name in sorted(digests)]
+    for folder in study.inputs("report"):
+        if folder.name.startswith("prior"):
+            digest = _json(folder / "digests.json").get("prior.safetensors", "")
+            outputs.append((f"{folder.name}/prior.safetensors", digest))
+    return Provenance(
+        split_sha256=split.get("sha256"), plan_sha256=plan.get("sha256"),
+        deviations=tuple(plan.get("deviations") or ()),
+        versions=reading.versions(records), machines=reading.machines(records), code=tuple(code.items()),
+        outputs=tuple(outputs), seed=study.config.seed,
+    )  # fmt: skip
+
+
+def _draws(study: Study, arm: str, name: str) -> pd.DataFrame:
+    """A table of all draws of an arm with a column `draw`; empty when there is none."""
+    frames: list[pd.DataFrame] = []
+    for draw in range(study.config.evaluation.draws):
+        file = study.folder("train", job_name(arm=arm, draw=draw)) / f"{name}.parquet"
+        if file.exists():
+            frames.append(pd.read_parquet(file).assign(draw=draw))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _shards(study: Study, stage: str) -> list[Path]:
+    return [study.folder(stage, job_name(**job)) for job in study.jobs(stage)]
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
