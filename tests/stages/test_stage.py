@@ -103,5 +103,5 @@ def test_checkpoints_of_other_inputs_are_not_taken_over(study: Study, monkeypatc
 
 
 def test_missing_inputs_are_named(study: Study) -> None:
-    with pytest.raises(StageError, match="results of the stage index are missing"), open_stage(study, "split"):
+    with pytest.raises(StageError, match="the results of index are missing"), open_stage(study, "split"):
         pass

@@ -89,11 +89,11 @@ def _groups(study: Study, names: list[str]) -> list[int]:
     for number, ids in enumerate(study.config.cohort.together, 1):
         pseudonyms = [patient_pseudonym(study.key, one) for one in ids]
         missing = sum(one not in group for one in pseudonyms)
-        if missing:
+        if missing and study.config.cohort.limit is None:
             raise CohortError(
                 f"cohort.together: {missing} of the {len(ids)} patients of group {number} are not in the cohort",
                 hint="write the ids as the scans or the patient table have them",
             )
-        merged = {group[one] for one in pseudonyms}
+        merged = {group[one] for one in pseudonyms if one in group}
         group = {name: min(merged) if row in merged else row for name, row in group.items()}
     return [group[name] for name in names]

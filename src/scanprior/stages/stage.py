@@ -36,7 +36,7 @@ class Stage:
     def __init__(self, study: Study, name: str, job: str, wildcards: dict[str, Any]) -> None:
         self.study, self.name, self.job = study, name, job
         self.target = study.folder(name, job)
-        self.inputs = {_label(study, folder): _read_digests(folder) for folder in study.inputs(name, **wildcards)}
+        self.inputs = {_label(study, folder): _read_digests(study, folder) for folder in study.inputs(name, **wildcards)}
         self.state = study.state(name)
         self.digest = _hash([self.state, self.inputs])
         base = study.work / name / job if job else study.work / name
@@ -231,12 +231,12 @@ def _label(study: Study, folder: Path) -> str:
     return folder.relative_to(study.results).as_posix()
 
 
-def _read_digests(folder: Path) -> dict[str, str]:
+def _read_digests(study: Study, folder: Path) -> dict[str, str]:
     try:
         return json.loads((folder / "digests.json").read_text())
     except FileNotFoundError:
         raise StageError(
-            f"results of the stage {folder.name} are missing", hint="run the stages before it: scanprior run STUDY.yaml"
+            f"the results of {_label(study, folder)} are missing", hint=f"run the stages before it: scanprior run {study.path}"
         ) from None
 
 
