@@ -66,7 +66,7 @@ def test_a_failed_stage_leaves_the_old_outputs_and_nothing_half_written(study: S
         (MemoryError(), "ran out of memory"),
         (RuntimeError("CUDA out of memory"), "ran out of memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
-        (ValueError("patient SMITH in /data/SMITH"), "ValueError in test_stage.py"),
+        (ValueError("patient SMITH in /data/SMITH"), "ValueError in stage.py"),
     ],
 )
 def test_causes_in_words_without_the_librarys_text(study: Study, error: Exception, words: str) -> None:

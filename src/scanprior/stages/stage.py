@@ -12,6 +12,7 @@ import resource
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 
-from scanprior.digest import file_digest
+from scanprior.digest import SOURCE, file_digest
 from scanprior.errors import ScanpriorError, StageError
 from scanprior.pipeline import STEPS
 from scanprior.study import Study
@@ -175,11 +176,8 @@ def explain(error: BaseException) -> str:
         return "the disk is full; free some space (scanprior check STUDY.yaml forecasts how much is needed)"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted by hand"
-    frames = [error.__traceback__]
-    while frames[-1] is not None and frames[-1].tb_next is not None:
-        frames.append(frames[-1].tb_next)
-    last = frames[-1]
-    place = f" in {Path(last.tb_frame.f_code.co_filename).name}, line {last.tb_lineno}" if last is not None else ""
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if str(SOURCE) in frame.filename]
+    place = f" in {Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""
     return f"{type(error).__name__}{place}; set SCANPRIOR_DEBUG=1 to see the library's own message"
 
 
