@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from scanprior.energy.rbm import RBM
-from scanprior.energy.units import Gaussian
+from scanprior.energy.units import Gaussian, ReLU
 from scanprior.energy.workspace import Workspace
 
 
@@ -80,6 +80,13 @@ class PCD(Objective):
 
     def negatives(self, batch: int) -> int:
         return self.chains
+
+    def check(self, rbm: RBM) -> None:
+        if isinstance(rbm.visible, Gaussian | ReLU) and isinstance(rbm.hidden, Gaussian | ReLU):
+            raise ValueError(
+                f"persistent chains between {rbm.visible.kind} and {rbm.hidden.kind} units can run away to infinity, "
+                "because nothing bounds either side: use contrastive divergence (cd1, cd2, …), or Bernoulli hidden units"
+            )
 
     @torch.no_grad()
     def begin(self, rbm: RBM, generator: Generator) -> None:

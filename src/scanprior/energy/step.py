@@ -20,6 +20,7 @@ from scanprior.energy.workspace import Workspace
 
 OFFSET_EVERY = 10
 OFFSET_RATE = 0.1
+UNBOUNDED = (Gaussian, ReLU)
 
 
 class Diverged(FloatingPointError):
@@ -31,7 +32,7 @@ class Schedule:
     """How fast to learn (Hinton 2012, sections 7-11).
 
     Attributes:
-        learning_rate: step size per mini-batch mean; none: `default_learning_rate` of the machine.
+        learning_rate: step size per mini-batch mean; none: `safe_learning_rate` of the machine and its data.
         final_rate: the learning rate at the last step, as a share of the first; it falls in a straight line.
         decay_from: the share of the training after which it starts to fall.
         momentum, final_momentum: the share of the last update that goes on, in the first `switch` of the training and after.
@@ -62,10 +63,32 @@ class Schedule:
         return self.momentum if progress < self.switch else self.final_momentum
 
 
-def default_learning_rate(rbm: RBM) -> float:
-    """A safe step for standardised data: Gaussian and rectified units answer without bound, so theirs is smaller."""
-    unbounded = isinstance(rbm.visible, Gaussian | ReLU), isinstance(rbm.hidden, Gaussian | ReLU)
-    return {0: 0.1, 1: 0.01, 2: 0.005}[sum(unbounded)]
+DEFAULT = Schedule()
+
+
+def safe_learning_rate(rbm: RBM, data: Tensor) -> float:
+    """A step size that neither side can blow up, from a sample of the data (n, visible).
+
+    Where both sides are bounded, 0.1. Gaussian and rectified units answer in proportion, so that the weights along the
+    data's main direction grow by learning rate x its variance per step: beyond 1 they overshoot (13^3 patches of MRI,
+    standardised, have a main variance of 630). The step is then a share of the reciprocal of that variance.
+    """
+    shares = {0: None, 1: 2.0, 2: 0.5}
+    share = shares[isinstance(rbm.visible, UNBOUNDED) + isinstance(rbm.hidden, UNBOUNDED)]
+    if share is None:
+        return 0.1
+    if isinstance(rbm.visible, Gaussian) and rbm.visible.learn_variance:
+        share *= 0.02  # what the weights see is divided by the variance, which may fall to a fiftieth
+    return min(0.1, share / main_variance(rbm.visible.scale(data.detach())))
+
+
+def main_variance(data: Tensor, rounds: int = 30) -> float:
+    """Variance of `data` (n, visible) along its first principal component, by power iteration."""
+    centred = data - data.mean(0)
+    direction = centred.square().mean(0).sqrt()
+    for _ in range(rounds):
+        direction = centred.t() @ (centred @ (direction / direction.norm().clamp_min(1e-12)))
+    return max(float(direction.norm()) / len(data), 1e-6)
 
 
 class Stats(NamedTuple):
@@ -84,6 +107,7 @@ class Stepper(nn.Module):
         batch_size: most rows of a mini-batch.
         steps: how many mini-batches the whole training has; the schedule is laid out over them.
         seed: seeds the generator of every random number of the training.
+        learning_rate: the step size that `schedule.rate` is relative to.
     """
 
     weight_velocity: Tensor
@@ -92,13 +116,14 @@ class Stepper(nn.Module):
     variance_velocity: Tensor
 
     def __init__(
-        self, rbm: RBM, objective: Objective, *, batch_size: int, steps: int, seed: int, schedule: Schedule = Schedule()
-    ) -> None:
+        self, rbm: RBM, objective: Objective, *, batch_size: int, steps: int, seed: int, learning_rate: float,
+        schedule: Schedule = DEFAULT,
+    ) -> None:  # fmt: skip
         super().__init__()
         objective.check(rbm)
         self.rbm, self.objective, self.schedule = rbm, objective, schedule
         self.batch_size, self.steps, self.seed = batch_size, steps, seed
-        self.learning_rate = schedule.learning_rate if schedule.learning_rate is not None else default_learning_rate(rbm)
+        self.learning_rate = learning_rate
         self.step = 0
         self._generator: Generator | None = None
         self._restored: Tensor | None = None

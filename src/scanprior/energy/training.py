@@ -9,10 +9,11 @@ from torch import Generator, Tensor
 
 from scanprior.energy.objectives import CD, Objective
 from scanprior.energy.rbm import RBM
-from scanprior.energy.step import Schedule, Stepper
+from scanprior.energy.step import DEFAULT, Schedule, Stepper, safe_learning_rate
 
 BATCHES_PER_BLOCK = 16
 LARGEST_SEED = 2**62
+STATISTICS_ROWS = 20_000
 
 
 class History(NamedTuple):
@@ -34,7 +35,7 @@ def fit_rbm(
     generator: Generator,
     objective: Objective | None = None,
     batch_size: int = 100,
-    schedule: Schedule = Schedule(),
+    schedule: Schedule = DEFAULT,
     start: bool = True,
 ) -> History:
     """Train `rbm` in place on `data` (n, visible); every row is used once per epoch, the last mini-batch may be smaller.
@@ -52,7 +53,10 @@ def fit_rbm(
         rbm.start_from(data.mean(0), data.var(0, unbiased=False))
     batches = -(-len(data) // batch_size)
     seed = int(torch.randint(LARGEST_SEED, (1,), generator=generator, device=generator.device))
-    stepper = Stepper(rbm, objective or CD(1), batch_size=batch_size, steps=epochs * batches, seed=seed, schedule=schedule)
+    rate = schedule.learning_rate if schedule.learning_rate is not None else safe_learning_rate(rbm, data[:STATISTICS_ROWS])
+    stepper = Stepper(
+        rbm, objective or CD(1), batch_size=batch_size, steps=epochs * batches, seed=seed, learning_rate=rate, schedule=schedule
+    )
     history = History([], [], [])
     for _ in range(epochs):
         order = torch.randperm(len(data), generator=generator, device=generator.device).to(data.device)

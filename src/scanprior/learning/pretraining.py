@@ -23,15 +23,14 @@ from torch import Generator, LongTensor, Tensor
 from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
 from scanprior.energy.objectives import objective_named
 from scanprior.energy.rbm import RBM
-from scanprior.energy.step import Schedule, Stepper
-from scanprior.energy.training import BATCHES_PER_BLOCK, Standardiser, blocks
+from scanprior.energy.step import Stepper, safe_learning_rate
+from scanprior.energy.training import BATCHES_PER_BLOCK, STATISTICS_ROWS, Standardiser, blocks
 from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU, Units
 from scanprior.learning.prior import Prior, Size
 
 HIDDEN: dict[str, type[Units]] = {"bernoulli": Bernoulli, "rectified": ReLU}
 CLIP = 5.0  # standard deviations; a single bright vessel must not move the weights of a whole layer
 CHUNK = 2000
-STATISTICS_ROWS = 20_000
 GAP_ROWS = 1000
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -74,6 +73,7 @@ def pretrain(
         work: folder for checkpoints; a second call with the same arguments goes on from there.
         held_out: row numbers that are not trained on, for the free-energy gap and the reconstruction of unseen patches.
         log: called with metrics (layer1/reconstruction, …) and the number of mini-batches so far in all layers.
+        learning_rate: of every layer; none: each layer's own `safe_learning_rate`.
         accelerator: cpu, gpu or auto, one device.
 
     Raises:
@@ -112,7 +112,8 @@ def pretrain(
             rbm.start_from(started.mean(0), started.var(0, unbiased=False))
             module = Pretraining(
                 rbm, source, objective=objective, epochs=epochs, batch_size=batch_size, per_epoch=per_epoch,
-                seed=seeds("pretrain", "chain", number), schedule=Schedule(learning_rate=learning_rate),
+                seed=seeds("pretrain", "chain", number),
+                learning_rate=learning_rate if learning_rate is not None else safe_learning_rate(rbm, started),
                 sample=sample, unseen=None if unseen is None else source.at(unseen), tell=tell,
             )  # fmt: skip
             order = EpochBlocks(kept, batch_size, seeds("pretrain", "order", number))
@@ -162,16 +163,16 @@ class Pretraining(pl.LightningModule):
 
     def __init__(
         self, rbm: RBM, source: Source, *, objective: str, epochs: int, batch_size: int, per_epoch: int, seed: int,
-        schedule: Schedule, sample: Tensor, unseen: Tensor | None, tell: Callable[[dict[str, float], int], None],
+        learning_rate: float, sample: Tensor, unseen: Tensor | None, tell: Callable[[dict[str, float], int], None],
     ) -> None:  # fmt: skip
         super().__init__()
         self.automatic_optimization = False
         chosen = objective_named(objective, batch_size=batch_size)
         self.stepper = Stepper(
-            rbm, chosen, batch_size=batch_size, steps=epochs * per_epoch, seed=seed, schedule=schedule
-        )  # fmt: skip
+            rbm, chosen, batch_size=batch_size, steps=epochs * per_epoch, seed=seed, learning_rate=learning_rate
+        )
         self.per_epoch, self.tell = per_epoch, tell
-        self.last: dict[str, float] = {}
+        self.last: dict[str, float] = {"learning_rate": learning_rate}
         self._source, self._sample, self._unseen = source, sample, unseen
 
     def get_extra_state(self) -> dict[str, float]:
