@@ -155,7 +155,7 @@ def _owners(
     for row in table.rows if table is not None else ():
         scan, patient = row.get(rules.columns.scan), row.get(rules.columns.patient)
         if scan and patient:
-            rows[scan.removesuffix(".gz").removesuffix(".nii")].add(patient)
+            rows[scan_name(scan)].add(patient)
     if torn := sorted(scan for scan, owners in rows.items() if len(owners) > 1):
         problems.append(Problem(f"cohort.patients: {len(torn)} scans belong to two patients each", tuple(torn)))
     owned: list[tuple[Source, str]] = []
@@ -164,7 +164,8 @@ def _owners(
         if source.kind == "dicom":
             owned.append((source, rules.identify(source)))
         elif table is not None:
-            owner = min((o for name in source.names for o in rows.get(name, ())), default=None)
+            named = rows.get(scan_name(source.key)) or rows.get(source.names[0]) or {None}
+            owner = min(named, key=str)
             if owner is None:
                 nameless.append(source)
             else:
@@ -175,6 +176,11 @@ def _owners(
     if table is not None and nifti and len(nameless) == nifti:
         problems.append(Problem(f"cohort.patients: no row fits the name of one of the {nifti} NIfTI scans"))
     return owned, nameless
+
+
+def scan_name(text: str) -> str:
+    """A scan as tables name it: path from the scans folder, or file name; without .nii or .nii.gz."""
+    return text.replace("\\", "/").removeprefix("./").removesuffix(".gz").removesuffix(".nii")
 
 
 def _selected(source: Source, select: Mapping[str, str]) -> bool:
@@ -204,8 +210,8 @@ def _one_person(owned: Sequence[tuple[Source, str]], name: Callable[[str], str])
         if source.patient_name and source.birth_date:
             ids[source.patient_name.lower(), source.birth_date].add(identity)
     return [
-        Problem(f"{' and '.join(sorted(map(name, group)))} have one name and birth date: one person? Then list their ids "
-                "under cohort.together", tuple(sorted(group)))
+        Problem(f"{' and '.join(sorted(map(name, group)))} have one name and birth date: one person? "
+                "Then list their ids under cohort.together", tuple(sorted(group)))
         for _, group in sorted(ids.items()) if len(group) > 1
     ]  # fmt: skip
 
@@ -223,7 +229,7 @@ def _without_duplicates(
         owners = sorted({identity for _, identity in group})
         if len(owners) > 1 and not any(set(owners) <= set(declared) for declared in rules.together):
             names = " and ".join(sorted(map(rules.name, owners)))
-            sentence = f"cohort.scans: {names} hold the very same image: one person under two ids, or a mix-up"
+            sentence = f"cohort.scans: {names} hold one and the same image: one person under two ids, or a mix-up"
             problems.append(Problem(sentence, tuple(owners)))
         kept.append(group[0])
         sentence = "repeats another scan of the same patient voxel by voxel"

@@ -19,7 +19,7 @@ from scanprior.scans.refused import Refused
 from scanprior.scans.series import assemble
 from scanprior.scans.slices import geometry
 from scanprior.scans.volume import Volume, spacing_of, voxel_digest
-from scanprior.scans.walk import Rejected, walk
+from scanprior.scans.walk import Delivery, Rejected, walk
 
 # Fewer voxels than this along an axis (a scout, a single slice) hold no three-dimensional patch.
 FEWEST_VOXELS = 3
@@ -74,7 +74,11 @@ def discover(
     Without `voxels` only headers are read: no digest, and cut or undecodable pixels go unnoticed.
     `progress(done, total)` counts files, each of them twice (header and pixels).
     """
-    delivery = walk(root, skip=skip)
+    with quiet():
+        return _discover(root.resolve(), walk(root, skip=skip), voxels, progress)
+
+
+def _discover(root: Path, delivery: Delivery, voxels: bool, progress: Callable[[int, int], None] | None) -> Found:
     rejected = list(delivery.rejected)
     total = 2 * (len(delivery.dicom) + len(delivery.nifti))
     done = 0
@@ -130,7 +134,7 @@ def _without_copies(headers: Sequence[Header]) -> tuple[list[Header], list[Rejec
 def _from_dicom(headers: Sequence[Header], root: Path, *, voxels: bool) -> Source:
     headers = sorted(headers, key=lambda header: (header.slice.position or (), header.instance, header.path))
     first = headers[0]
-    folder = first.path.parent.name if first.path.parent != root.resolve() else ""
+    folder = first.path.parent.name if first.path.parent != root else ""
     source = Source(
         kind="dicom",
         key=f"{first.study}/{first.series}/{_owner(first)}",
@@ -155,18 +159,16 @@ def _from_dicom(headers: Sequence[Header], root: Path, *, voxels: bool) -> Sourc
         _check_extent(grid.shape)
         if not voxels:
             return _with_grid(source, grid.shape, grid.affine)
-        with quiet():
-            volume = assemble(read_images(source.files)).volume
-        return _with_voxels(source, volume)
+        return _with_voxels(source, assemble(read_images(source.files)).volume)
     except Refused as refused:
         return replace(source, problem=refused)
 
 
 def _from_nifti(path: Path, root: Path, participants: dict[str, dict[str, str | None]], *, voxels: bool) -> Source:
-    facts = facts_of(path, root.resolve(), participants)
+    facts = facts_of(path, root, participants)
     source = Source(
         kind="nifti",
-        key=path.relative_to(root.resolve()).as_posix(),
+        key=path.relative_to(root).as_posix(),
         names=(stem(path),),
         files=(path,),
         patient_id=facts.patient,

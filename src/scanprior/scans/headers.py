@@ -49,17 +49,12 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read what HEADER and `slices.TAGS` name.
+    """Read what HEADER and `slices.TAGS` name; call it within `quiet()`.
 
     Raises:
         Refused: not-dicom, truncated, or not-an-image (reports, plans, directories: objects without pixels).
     """
     dataset = _read(path, (*HEADER, *slices.TAGS), pixels_too=False)
-    with quiet():
-        return _header(path, dataset)
-
-
-def _header(path: Path, dataset: FileDataset) -> Header:
     sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
     if not text(dataset, "SeriesInstanceUID"):
         if sop_class.startswith(VOLUME_CLASSES):
@@ -106,21 +101,20 @@ def age_in_years(age: str, birth_date: str, date: str) -> int | None:
 
 def _read(path: Path, names: Sequence[str], *, pixels_too: bool) -> FileDataset:
     tags = [Tag(tag) for name in names if (tag := tag_for_keyword(name)) is not None]
-    with quiet():
-        try:
-            return dcmread(path, specific_tags=tags, stop_before_pixels=not pixels_too, force=True)
-        except OSError as error:
-            raise Refused("unreadable", f"the file can't be opened ({error.strerror})") from None
-        except (InvalidDicomError, EOFError):
-            raise Refused("truncated", "the file ends in the middle of an element") from None
-        except Exception:  # noqa: BLE001
-            # pydicom raises what its parser stumbles over (struct.error, KeyError, ValueError …) on damaged files.
-            raise Refused("not-dicom", "the file starts like DICOM and can't be parsed as such") from None
+    try:
+        return dcmread(path, specific_tags=tags, stop_before_pixels=not pixels_too, force=True)
+    except OSError as error:
+        raise Refused("unreadable", f"the file can't be opened ({error.strerror})") from None
+    except (InvalidDicomError, EOFError):
+        raise Refused("truncated", "the file ends in the middle of an element") from None
+    except Exception:  # noqa: BLE001
+        # pydicom raises what its parser stumbles over (struct.error, KeyError, ValueError …) on damaged files.
+        raise Refused("not-dicom", "the file starts like DICOM and can't be parsed as such") from None
 
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Keep pydicom's warnings from the terminal: they quote the values that they warn of."""
+    """Keep pydicom's warnings from the terminal, around all reading: they quote the values that they warn of."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

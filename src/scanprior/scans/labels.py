@@ -75,7 +75,7 @@ def join_labels(table: Table, columns: Columns, identities: Iterable[str]) -> Jo
 
     "sub-01" and "01" name the same patient (BIDS); blanks around an id don't count.
     """
-    known = {_plain(identity): identity for identity in identities}
+    known = {plain_id(identity): identity for identity in identities}
     rows: dict[str, list[dict[str, str | None]]] = {}
     unmatched: list[str] = []
     nameless = 0
@@ -83,7 +83,7 @@ def join_labels(table: Table, columns: Columns, identities: Iterable[str]) -> Jo
         name = row.get(columns.patient)
         if name is None:
             nameless += 1
-        elif (identity := known.get(_plain(name))) is None:
+        elif (identity := known.get(plain_id(name))) is None:
             unmatched.append(name)
         else:
             rows.setdefault(identity, []).append(row)
@@ -133,14 +133,15 @@ def class_problems(labels: Sequence[str], positive: str | None) -> list[Problem]
     return []
 
 
-def _plain(name: str) -> str:
+def plain_id(name: str) -> str:
+    """A patient id without blanks around it and without BIDS's "sub-"."""
     name = name.strip(" \t\r\n\0")
     return name[4:] if name.startswith("sub-") else name
 
 
 def _no_match(unmatched: Sequence[str], known: dict[str, str]) -> str:
     bare = {name.lstrip("0").lower() for name in known}
-    close = sum(_plain(name).lstrip("0").lower() in bare for name in unmatched)
+    close = sum(plain_id(name).lstrip("0").lower() in bare for name in unmatched)
     why = f"; {close} would, but for leading zeros or capitals (export the ids as text)" if close else ""
     return f"cohort.labels: none of {_count(len(unmatched), 'row')} fits one of the {len(known)} patients{why}"
 

@@ -25,8 +25,6 @@ def stored(dataset: Dataset) -> NDArray[np.integer]:
     syntax = (
         UID(str(meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))) if meta is not None else ImplicitVRLittleEndian
     )
-    if "PixelData" not in dataset:
-        raise Refused("truncated", "the file holds no pixels: it ends before them, or they are not whole numbers")
     if not syntax.is_encapsulated:
         return _native(dataset, big=not syntax.is_little_endian)
     try:

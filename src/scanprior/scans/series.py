@@ -32,6 +32,9 @@ def assemble(datasets: Sequence[Dataset]) -> Stack:
     Raises:
         Refused: what `geometry`, `stored` and `rescale` refuse; no series is ever guessed into shape.
     """
+    # pydicom gives what it could read of a file that is cut off, and says nothing: the pixels come last.
+    if cut := sum("PixelData" not in dataset for dataset in datasets):
+        raise Refused("truncated", f"{cut} of {len(datasets)} files end before their pixels, or hold none")
     grid = geometry([slice_of(dataset) for dataset in datasets])
     columns, rows, count = grid.shape
     lines = [rescale(dataset) for dataset in datasets]

@@ -117,11 +117,9 @@ def _check_kind(slices: Sequence[Slice]) -> None:
 
 def _directions(slices: Sequence[Slice]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     orientations = np.array([s.orientation for s in slices], dtype=np.float64)
-    odd = int((np.abs(orientations - np.median(orientations, axis=0)).max(axis=1) > SAME_DIRECTION).sum())
-    if odd:
-        raise Refused(
-            "mixed-orientation", f"{odd} of {len(slices)} slices lie in another plane than the others (a localizer?)"
-        )
+    if np.ptp(orientations, axis=0).max() > SAME_DIRECTION:
+        planes = len(np.unique(np.round(orientations, 3), axis=0))
+        raise Refused("mixed-orientation", f"the {len(slices)} slices lie in {planes} different planes (a localizer?)")
     row, column = orientations[0, :3], orientations[0, 3:]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     # Rounding to three decimals, which some consoles do, stays below this.
