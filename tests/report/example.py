@@ -5,28 +5,39 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from scanprior.report.content import (
     ArmRow,
     Check,
+    ClassMean,
     Cost,
     Curve,
     Deidentification,
     Difference,
+    Dot,
     Montage,
     Multiplier,
+    Point,
     PriorFacts,
     Provenance,
     Quarantined,
     ReportContent,
     Study,
     Verdict,
+    Worst,
 )
 
 ARMS = ("dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic", "dbn_bernoulli", "scratch_bernoulli")
-GAINS = {"dbn": 0.02, "scratch": 0.0, "mlp": -0.01, "cnn": 0.025, "logistic": -0.12, "pca_logistic": -0.09,
-         "dbn_bernoulli": -0.03, "scratch_bernoulli": -0.05}  # fmt: skip
+GAINS = {
+    "dbn": 0.02,
+    "scratch": 0.0,
+    "mlp": -0.01,
+    "cnn": 0.025,
+    "logistic": -0.12,
+    "pca_logistic": -0.09,
+    "dbn_bernoulli": -0.03,
+    "scratch_bernoulli": -0.05,
+}
 VERDICTS = {
     "helps": (0.021, 0.012, 0.030, None),
     "harms": (-0.019, -0.031, -0.008, None),
@@ -35,17 +46,16 @@ VERDICTS = {
 }
 
 
-def scores(arms: tuple[str, ...], budgets: tuple[int, ...], draws: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Curves and dots."""
+def scores(arms: tuple[str, ...], budgets: tuple[int, ...], draws: int) -> tuple[tuple[Point, ...], tuple[Dot, ...]]:
+    """Curves and the dots of their draws."""
     rng = np.random.default_rng(3)
-    curves, dots = [], []
+    points, dots = [], []
     for arm in arms:
         for budget in budgets:
-            points = 0.62 + 0.055 * np.log2(budget) + GAINS[arm] + rng.normal(0, 0.011, draws)
-            dots += [(arm, budget, draw, point) for draw, point in enumerate(points)]
-            curves.append((arm, budget, points.mean(), points.mean() - 0.017, points.mean() + 0.016))
-    return (pd.DataFrame(curves, columns=["arm", "budget", "mean", "low", "high"]),
-            pd.DataFrame(dots, columns=["arm", "budget", "draw", "score"]))  # fmt: skip
+            draw = 0.62 + 0.055 * np.log2(budget) + GAINS[arm] + rng.normal(0, 0.011, draws)
+            dots += [Dot(arm, budget, float(score)) for score in draw]
+            points.append(Point(arm, budget, draw.mean(), draw.mean() - 0.017, draw.mean() + 0.016))
+    return tuple(points), tuple(dots)
 
 
 def differences(arm: str, other: str, delta: float, half: float, budgets: tuple[int, ...]) -> tuple[Difference, ...]:
@@ -68,70 +78,176 @@ def voxel_content(outcome: str = "helps") -> ReportContent:
     """The hippocampus study with figures that are invented."""
     budgets = (2, 4, 8, 16, 40)
     delta, low, high, needed = VERDICTS[outcome]
-    curves, dots = scores(ARMS, budgets, 5)
+    points, dots = scores(ARMS, budgets, 5)
     study = Study(
-        name="hippocampus", task="voxel", classes=("anterior", "posterior"), metric="dice", arms=ARMS, budgets=budgets, draws=5,
-        scheme="holdout", scope="disjoint", trials=4, patch_size=(13, 13, 13),
-        setup=(("spacing", "1 × 1 × 1 mm"), ("intensity", "zscore"), ("patch", "13 × 13 × 13 voxels, 400 per scan"),
-               ("prior", "600-300, rectified, cd1, 15 epochs"), ("evaluation", "holdout, 60 test patients, 5 draws")),
-    )  # fmt: skip
+        name="hippocampus",
+        task="voxel",
+        classes=("anterior", "posterior"),
+        metric="dice",
+        arms=ARMS,
+        budgets=budgets,
+        draws=5,
+        scheme="holdout",
+        scope="disjoint",
+        trials=4,
+        patch_size=(13, 13, 13),
+        setup=(
+            ("spacing", "1 × 1 × 1 mm"),
+            ("intensity", "zscore"),
+            ("patch", "13 × 13 × 13 voxels, 400 per scan"),
+            ("prior", "600-300, rectified, cd1, 15 epochs"),
+            ("evaluation", "holdout, 60 test patients, 5 draws"),
+        ),
+    )
     verdict = Verdict(
-        outcome=outcome, primary=Difference("dbn", "scratch", None, delta, low, high, 0.0004), margin=0.01, level=0.95,  # type: ignore[arg-type]
-        patients=60, multiplier=Multiplier(1.7, 1.2, 2.6), patients_needed=needed,
-    )  # fmt: skip
+        outcome=outcome,
+        primary=Difference("dbn", "scratch", None, delta, low, high, 0.0004),
+        margin=0.01,
+        level=0.95,  # type: ignore[arg-type]
+        patients=60,
+        multiplier=Multiplier(1.7, 1.2, 2.6),
+        patients_needed=needed,
+    )
     main = (verdict.primary, *differences("dbn", "scratch", delta, (high - low) / 2, budgets)[1:])
     return ReportContent(
-        study=study, verdict=verdict, curves=curves, dots=dots, best_other="cnn",
-        differences=(*main, *differences("dbn", "cnn", -0.006, 0.009, ()),
-                     *differences("dbn_bernoulli", "scratch_bernoulli", 0.018, 0.012, ())),
-        arms=tuple(ArmRow(arm, "learning rate 0.001, weight decay 0.01", 4, 380.0 + 11 * n) for n, arm in enumerate(ARMS)),
-        dice=pd.DataFrame([(arm, name, budget, 0.7 + GAINS[arm] + 0.02 * k) for arm in ARMS
-                           for name in study.classes for k, budget in enumerate(budgets)],
-                          columns=["arm", "class", "budget", "mean"]),
-        worst=pd.DataFrame({"patient": [f"P-{n:010x}" for n in range(8)], "site": ["A", "B"] * 4,
-                            "dbn": np.linspace(0.51, 0.69, 8), "scratch": np.linspace(0.46, 0.7, 8)}),
-        checks=(Check("permuted labels", True, "Dice 0.21 with permuted labels, chance is 0.20 ± 0.03."),
-                Check("patients on two sides", True, "no patient and no volume is on both sides.")),
-        cohort=(("patients", "170"), ("scans", "260"), ("labelled patients", "100"), ("modality", "MR"),
-                ("scanners", "A (260 scans)"), ("sites", "not given"), ("age", "not given"), ("sex", "not given")),
+        study=study,
+        verdict=verdict,
+        points=points,
+        dots=dots,
+        best_other="cnn",
+        differences=(
+            *main,
+            *differences("dbn", "cnn", -0.006, 0.009, ()),
+            *differences("dbn_bernoulli", "scratch_bernoulli", 0.018, 0.012, ()),
+        ),
+        arms=tuple(
+            ArmRow(arm, "learning rate 0.001, weight decay 0.01", 4, 380.0 + 11 * n) for n, arm in enumerate(ARMS)
+        ),
+        dice=tuple(
+            ClassMean(arm, name, budget, 0.7 + GAINS[arm] + 0.02 * k)
+            for arm in ARMS
+            for name in study.classes
+            for k, budget in enumerate(budgets)
+        ),
+        worst=Worst(
+            ("patient", "site", "dbn", "scratch"),
+            tuple((f"P-{n:010x}", "AB"[n % 2], 0.51 + 0.02 * n, 0.46 + 0.03 * n) for n in range(8)),
+        ),
+        checks=(
+            Check("permuted labels", True, "Dice 0.21 with permuted labels, chance is 0.20 ± 0.03."),
+            Check("patients on two sides", True, "no patient and no volume is on both sides."),
+        ),
+        cohort=(
+            ("patients", "170"),
+            ("scans", "260"),
+            ("labelled patients", "100"),
+            ("modality", "MR"),
+            ("scanners", "A (260 scans)"),
+            ("sites", "not given"),
+            ("age", "not given"),
+            ("sex", "not given"),
+        ),
         classes=(("anterior", "170 patients"), ("posterior", "170 patients")),
-        quarantine=(Quarantined("index", "F-0a1b2c3d4e", None, "not-an-image", "a PDF document, not an image"),
-                    Quarantined("convert", "S-00ff00ff00", "P-0000000001", "missing-slice", "slice 17 of 40 is missing"),
-                    Quarantined("convert", "S-11ff00ff00", "P-0000000002", "missing-slice", "slice 3 of 40 is missing")),
-        deidentification=Deidentification("research", "auto", "auto", (
-            ("files read", 2608), ("files written", 2601), ("attributes removed", 61_204), ("faces removed", 36),
-            ("scans without a face, left alone", 224), ("files in quarantine", 7)), faces_removed=36, faces_kept=224),
+        quarantine=(
+            Quarantined("index", "F-0a1b2c3d4e", None, "not-an-image", "a PDF document, not an image"),
+            Quarantined("convert", "S-00ff00ff00", "P-0000000001", "missing-slice", "slice 17 of 40 is missing"),
+            Quarantined("convert", "S-11ff00ff00", "P-0000000002", "missing-slice", "slice 3 of 40 is missing"),
+        ),
+        deidentification=Deidentification(
+            "research",
+            "auto",
+            "auto",
+            (
+                ("files read", 2608),
+                ("files written", 2601),
+                ("attributes removed", 61_204),
+                ("faces removed", 36),
+                ("scans without a face, left alone", 224),
+                ("files in quarantine", 7),
+            ),
+            faces_removed=36,
+            faces_kept=224,
+        ),
         patches=Montage(tuple((name, cube_slices(14)) for name in ("background", "anterior", "posterior"))),
         filters=Montage((("units 1 to 16", cube_slices(16)), ("units 17 to 32", cube_slices(16))), signed=True),
         reconstructions=Montage((("patch", cube_slices(14)), ("from the prior", 0.8 * cube_slices(14)))),
         samples=Montage((("from noise", cube_slices(8)), ("from patches", cube_slices(8)))),
-        priors=(PriorFacts("prior", "rectified, 2197-600-300", 70, 105, 42_000, 0),
-                PriorFacts("prior-bernoulli", "bernoulli, 2197-600-300", 70, 105, 42_000, 0)),
+        priors=(
+            PriorFacts("prior", "rectified, 2197-600-300", 70, 105, 42_000, 0),
+            PriorFacts("prior-bernoulli", "bernoulli, 2197-600-300", 70, 105, 42_000, 0),
+        ),
         scope_counts=(("pool: seen by the prior, labels put aside", "70"), ("labelled", "40"), ("tested", "60")),
-        pretraining=tuple(Curve("reconstruction error", f"{prior}, layer {layer}", tuple(range(1, 16)),
-                                tuple(0.9 / layer * np.exp(-np.arange(15) / 5) + 0.2)) for prior in ("rectified", "bernoulli")
-                          for layer in (1, 2)),
-        training=tuple(Curve(arm, f"{budget} patients", tuple(range(1, 7)), tuple(1.2 * np.exp(-np.arange(6) / 3) + 1 / budget))
-                       for arm in ARMS[:4] for budget in budgets),
-        costs=tuple(Cost(stage, jobs, wall, 1.6 * wall, 0, 700.0 + wall / 10, wall / 3) for stage, jobs, wall in (
-            ("index", 1, 12.0), ("deidentify", 4, 51.0), ("convert", 4, 40.0), ("prepare", 4, 31.0), ("patches", 1, 6.0),
-            ("split", 1, 3.2), ("pretrain", 2, 630.0), ("train", 40, 3020.0), ("evaluate", 1, 9.0))),
-        provenance=Provenance("3f" * 32, None, (), (("python", "3.11.9"), ("scanprior", "0.1.0"), ("torch", "2.13.0")),
-                              ("a processor with 2 cores, avx2 (Linux x86_64)",), (("index", "00aa11bb22cc33dd"),),
-                              (("split/split.json", "ab" * 32),), 0),
-    )  # fmt: skip
+        pretraining=tuple(
+            Curve(
+                "reconstruction error",
+                f"{prior}, layer {layer}",
+                tuple(range(1, 16)),
+                tuple(0.9 / layer * np.exp(-np.arange(15) / 5) + 0.2),
+            )
+            for prior in ("rectified", "bernoulli")
+            for layer in (1, 2)
+        ),
+        training=tuple(
+            Curve(arm, f"{budget} patients", tuple(range(1, 7)), tuple(1.2 * np.exp(-np.arange(6) / 3) + 1 / budget))
+            for arm in ARMS[:4]
+            for budget in budgets
+        ),
+        costs=tuple(
+            Cost(stage, jobs, wall, 1.6 * wall, 0, 700.0 + wall / 10, wall / 3)
+            for stage, jobs, wall in (
+                ("index", 1, 12.0),
+                ("deidentify", 4, 51.0),
+                ("convert", 4, 40.0),
+                ("prepare", 4, 31.0),
+                ("patches", 1, 6.0),
+                ("split", 1, 3.2),
+                ("pretrain", 2, 630.0),
+                ("train", 40, 3020.0),
+                ("evaluate", 1, 9.0),
+            )
+        ),
+        provenance=Provenance(
+            "3f" * 32,
+            None,
+            (),
+            (("python", "3.11.9"), ("scanprior", "0.1.0"), ("torch", "2.13.0")),
+            ("a processor with 2 cores, avx2 (Linux x86_64)",),
+            (("index", "00aa11bb22cc33dd"),),
+            (("split/split.json", "ab" * 32),),
+            0,
+        ),
+    )
 
 
 def patient_content(outcome: str = "inconclusive") -> ReportContent:
     """The demo with figures that are invented: simulated, one prior, fewer arms."""
     base, budgets, arms = voxel_content(outcome), (8, 16, 24), ("dbn", "scratch", "mlp", "logistic")
-    curves, dots = scores(arms, budgets, 5)
+    points, dots = scores(arms, budgets, 5)
     assert base.verdict is not None
-    verdict = replace(base.verdict, patients=36, margin=0.02, multiplier=Multiplier(1.3, 0.5, 4.0, censored=("low", "high")))
-    study = replace(base.study, name="demo", task="patient", classes=("healthy", "lesion"), metric="auc", arms=arms,
-                    budgets=budgets, scheme="cv", simulated=True)  # fmt: skip
+    verdict = replace(
+        base.verdict, patients=36, margin=0.015, multiplier=Multiplier(1.3, 0.5, 4.0, censored=("low", "high"))
+    )
+    study = replace(
+        base.study,
+        name="demo",
+        task="patient",
+        classes=("healthy", "lesion"),
+        metric="auc",
+        arms=arms,
+        budgets=budgets,
+        scheme="cv",
+        simulated=True,
+    )
     return replace(
-        base, study=study, verdict=verdict, curves=curves, dots=dots, dice=None, best_other="mlp",
+        base,
+        study=study,
+        verdict=verdict,
+        points=points,
+        dots=dots,
+        dice=(),
+        best_other="mlp",
         differences=tuple(row for row in base.differences if row.other == "scratch" and row.budget in (None, 8, 16)),
-        classes=(("healthy", "18 patients"), ("lesion", "18 patients")), filters=None, training=base.training[:10],
-    )  # fmt: skip
+        classes=(("healthy", "18 patients"), ("lesion", "18 patients")),
+        filters=None,
+        training=base.training[:10],
+    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 Outcome = Literal["helps", "harms", "equivalent", "inconclusive"]
@@ -85,6 +84,41 @@ class Check:
     passed: bool | None
     """None: nothing that fails a study, but worth a look"""
     sentence: str
+
+
+class Point(NamedTuple):
+    """Mean score of an arm at a budget with its interval; NaN: not known."""
+
+    arm: str
+    budget: int
+    mean: float
+    low: float
+    high: float
+
+
+class Dot(NamedTuple):
+    """Score of an arm at a budget in one draw."""
+
+    arm: str
+    budget: int
+    score: float
+
+
+class ClassMean(NamedTuple):
+    """Mean Dice of one class, over patients and draws."""
+
+    arm: str
+    name: str
+    budget: int
+    mean: float
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The patients with the lowest scores: a pseudonym, what is known of the patient (text), then scores."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -183,10 +217,6 @@ class Provenance:
     seed: int = 0
 
 
-def _no_rows(*columns: str) -> pd.DataFrame:
-    return pd.DataFrame({column: [] for column in columns})
-
-
 @dataclass(frozen=True)
 class ReportContent:
     """Everything on the page; what a study doesn't have stays empty, and the page says so."""
@@ -195,18 +225,16 @@ class ReportContent:
     verdict: Verdict | None
     no_verdict: str = ""
     """why `verdict` is None"""
-    curves: pd.DataFrame = field(default_factory=lambda: _no_rows("arm", "budget", "mean", "low", "high"))
-    """arm, budget, mean, low, high"""
-    dots: pd.DataFrame = field(default_factory=lambda: _no_rows("arm", "budget", "draw", "score"))
-    """arm, budget, draw, score: one point per draw"""
+    points: tuple[Point, ...] = ()
+    dots: tuple[Dot, ...] = ()
     differences: tuple[Difference, ...] = ()
     best_other: str | None = None
     """the best arm without a prior, chosen on validation patients"""
     arms: tuple[ArmRow, ...] = ()
-    dice: pd.DataFrame | None = None
-    """voxel task: arm, class, budget, mean"""
-    worst: pd.DataFrame | None = None
-    """patient, then one column per shown value"""
+    gaps: tuple[str, ...] = ()
+    """scores that were planned and are missing, in sentences"""
+    dice: tuple[ClassMean, ...] = ()
+    worst: Worst | None = None
     checks: tuple[Check, ...] = ()
     cohort: Table = ()
     """(what, value)"""

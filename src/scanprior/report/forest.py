@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from scanprior.report.content import Difference
 from scanprior.report.numbers import MINUS, decimals, metric_name, percent, signed
 from scanprior.report.theme import COLOURS, canvas, svg
 
-ROW = 21  # CSS pixels a row
+ROW, TALL = 21, 34  # CSS pixels a row, and a row whose label has two lines
 
 
 def forest(differences: Sequence[Difference], *, margin: float, metric: str, level: float, name: str) -> str:
@@ -23,7 +24,7 @@ def forest(differences: Sequence[Difference], *, margin: float, metric: str, lev
     several = len({(row.arm, row.other) for row in differences}) > 1
     differences = [row for row in differences if math.isfinite(row.low) and math.isfinite(row.high)]
     places = decimals(margin)
-    with canvas(520, 92 + ROW * len(differences)) as figure:
+    with canvas(470, 84 + (TALL if several else ROW) * len(differences)) as figure:
         axes: Axes = figure.subplots()
         edge = 1.08 * max([margin, *(abs(side) for row in differences for side in (row.low, row.high))])
         axes.axvspan(-margin, margin, color=COLOURS["zone"], zorder=0)
@@ -39,14 +40,16 @@ def forest(differences: Sequence[Difference], *, margin: float, metric: str, lev
                 xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points", va="center",
                 fontsize=10.5, fontweight="bold" if primary else "normal",
             )  # fmt: skip
-        axes.set_yticks(range(len(differences)), [labels[row] for row in differences])
+        axes.set_yticks(
+            range(len(differences)), [labels[row].replace(f" {MINUS} ", f"\n{MINUS} ") for row in differences]
+        )
         axes.set_ylim(len(differences) - 0.4, -0.6)
         axes.set_xlim(-edge, edge)
         axes.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
         axes.spines["left"].set_visible(False)
-        axes.locator_params(axis="x", nbins=5)
-        first, second = ("the second", "the first") if several else (differences[0].other, differences[0].arm)
-        axes.set_xlabel(f"difference in {metric_name(metric)}\n← {first} better      {second} better →")
+        axes.xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
+        first, second = ("second arm", "first arm") if several else (differences[0].other, differences[0].arm)
+        axes.set_xlabel(f"difference in {metric_name(metric)}\n← {first} better\N{EM SPACE}{second} better →")
         spoken = "; ".join(
             f"{labels[row]} {signed(row.delta, places)} from {signed(row.low, places)} to {signed(row.high, places)}"
             for row in differences

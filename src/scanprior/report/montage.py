@@ -32,7 +32,7 @@ def strip(images: NDArray[np.float32], *, signed: bool = False, window: tuple[fl
         pixels[:, left : left + width, :3] = np.round(255 * grey).astype(np.uint8)[..., None]
         pixels[:, left : left + width, 3] = np.where(finite, 255, 0)
     buffer = io.BytesIO()
-    imsave(buffer, pixels, format="png", metadata={"Software": None})
+    imsave(buffer, pixels, format="png", metadata={"Software": "scanprior"})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

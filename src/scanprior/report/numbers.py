@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 MINUS, NARROW = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
 METRICS = {
@@ -89,7 +90,7 @@ def megabytes(value: float | None) -> str:
     return f"{value / 1000:.1f}{NARROW}GB" if value >= 1000 else f"{value:.0f}{NARROW}MB"
 
 
-def listed(values: tuple[object, ...] | list[object]) -> str:
+def listed(values: Sequence[object]) -> str:
     """a, b and c."""
     texts = [str(value) for value in values]
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}" if texts else "none"

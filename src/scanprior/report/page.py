@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -57,10 +56,10 @@ def render(content: ReportContent) -> str:
 
 
 def _curve(content: ReportContent, level: float) -> Markup | None:
-    if content.curves.empty:
+    if not any(math.isfinite(point.mean) for point in content.points):
         return None
     study = content.study
-    return Markup(label_budget_curve(content.curves, content.dots, arms=study.arms, metric=study.metric, level=level))
+    return Markup(label_budget_curve(content.points, content.dots, arms=study.arms, metric=study.metric, level=level))
 
 
 @dataclass(frozen=True)
@@ -100,33 +99,27 @@ def _forests(content: ReportContent) -> list[Forest]:
 
 def _score_table(content: ReportContent) -> list[tuple[str, list[Cell | None]]]:
     """A row per arm of the study, a cell per budget; None where an arm has no result."""
-    rows: list[tuple[str, list[Cell | None]]] = []
-    for arm in content.study.arms:
-        known = content.curves[content.curves["arm"] == arm].set_index("budget")
-        cells: list[Cell | None] = []
-        for budget in content.study.budgets:
-            if budget not in known.index or pd.isna(known["mean"][budget]):
-                cells.append(None)
-                continue
-            mean, low, high = (float(known[column][budget]) for column in ("mean", "low", "high"))
-            cells.append(Cell(numbers.score(mean), f"{numbers.score(low)} to {numbers.score(high)}"))
-        rows.append((arm, cells))
-    return rows
+    known = {(point.arm, point.budget): point for point in content.points if math.isfinite(point.mean)}
+
+    def cell(arm: str, budget: int) -> Cell | None:
+        point = known.get((arm, budget))
+        if point is None:
+            return None
+        return Cell(numbers.score(point.mean), f"{numbers.score(point.low)} to {numbers.score(point.high)}")
+
+    return [(arm, [cell(arm, budget) for budget in content.study.budgets]) for arm in content.study.arms]
 
 
 def _dice_table(content: ReportContent) -> list[tuple[str, list[tuple[str, list[str]]]]]:
     """(class, [(arm, mean Dice per budget)])."""
-    if content.dice is None or content.dice.empty:
-        return []
-    means = content.dice.groupby(["class", "arm", "budget"])["mean"].mean()
-    arms = [arm for arm in content.study.arms if arm in set(content.dice["arm"])]
-
-    def cells(name: str, arm: str) -> list[str]:
-        keys = [(name, arm, budget) for budget in content.study.budgets]
-        return [numbers.score(float(means[key]) if key in means.index else None) for key in keys]
-
-    names = [name for name in content.study.classes if name in set(content.dice["class"])]
-    return [(name, [(arm, cells(name, arm)) for arm in arms]) for name in names]
+    means = {(one.name, one.arm, one.budget): one.mean for one in content.dice}
+    names = [name for name in content.study.classes if name in {one.name for one in content.dice}]
+    arms = [arm for arm in content.study.arms if arm in {one.arm for one in content.dice}]
+    budgets = content.study.budgets
+    return [
+        (name, [(arm, [numbers.score(means.get((name, arm, budget))) for budget in budgets]) for arm in arms])
+        for name in names
+    ]
 
 
 def _montages(content: ReportContent) -> dict[str, list[tuple[str, str, int]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,7 +32,7 @@ COLOURS = {
 OTHERS = ("arm-a", "arm-b", "arm-c", "arm-d", "arm-e", "arm-f")
 MARKERS = {"prior": "o", "scratch": "s", **dict(zip(OTHERS, "^DvPXp", strict=True))}
 STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans", "font.size": 11, "text.parse_math": False, "axes.unicode_minus": True,
+    "font.family": "DejaVu Sans", "font.size": 11.5, "text.parse_math": False, "axes.unicode_minus": True,
     "text.color": COLOURS["ink"], "axes.labelcolor": COLOURS["ink"], "axes.edgecolor": COLOURS["quiet"],
     "xtick.color": COLOURS["quiet"], "ytick.color": COLOURS["quiet"], "xtick.labelcolor": COLOURS["quiet"],
     "ytick.labelcolor": COLOURS["quiet"], "axes.linewidth": 0.8, "axes.spines.top": False, "axes.spines.right": False,
@@ -51,9 +51,10 @@ def role(arm: str, arms: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def canvas(width: float, height: float) -> Iterator[Figure]:
+def canvas(width: float, height: float) -> Generator[Figure]:
     """A figure of `width` × `height` CSS pixels in the house style, without pyplot's global state."""
-    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE, "backend": mpl.rcParams["backend"]}):
+    style: Any = {**mpl.rcParamsDefault, **STYLE, "backend": mpl.rcParams["backend"]}
+    with mpl.rc_context(style):
         yield Figure(figsize=(width / 72, height / 72), layout="constrained")
 
 

@@ -79,7 +79,7 @@ def _facts(study: Study, verdict: Verdict) -> str:
     return (
         f"with the prior, {name} {change} from a random start ({percent(verdict.level)} interval "
         f"{signed(primary.low, places)} to {signed(primary.high, places)}; declared margin "
-        f"{score(verdict.margin, places)}; {tested}, averaged over {budgets})"
+        f"{score(verdict.margin, places)}), averaged over {budgets}; {tested}"
     )
 
 
@@ -119,22 +119,30 @@ def plain(study: Study, verdict: Verdict) -> str:
                 )
                 if holds
             ]
-            excluded = f"don't exclude {listed(possible)}" if possible else "give no interval, so they exclude nothing"
-            return f"These data {excluded}: they justify neither using pretraining nor dropping it."
+            still = f"Still possible: {listed(possible)}" if possible else "Without an interval everything is possible"
+            return f"{still}. These data justify neither using pretraining nor dropping it."
 
 
 def multiplier(value: Multiplier | None, level: float) -> str:
     """How many labels the prior saves, only as far as the observed budgets show it."""
     if value is None or value.estimate is None:
-        return "How many labels the prior saves can't be read from these curves."
+        return "How many labels the prior saves can’t be read from these curves."
     beyond = ("at least " if value.estimate > 1 else "at most ") if "estimate" in value.censored else ""
     said = f"Label multiplier {beyond}{times(value.estimate)}"
     need = f"a random start needs {beyond}{times(value.estimate)[:-1]} times as many labelled patients to do as well"
     if value.low is None or value.high is None:
-        return f"{said}: {need}; an interval can't be given."
-    low = "less than the budgets can show" if "low" in value.censored else times(value.low)
-    high = "more than the budgets can show" if "high" in value.censored else times(value.high)
-    sentence = f"{said} ({percent(level)} interval {low} to {high}): {need}."
+        return f"{said}: {need}; an interval can’t be given."
+    low, high = times(value.low), times(value.high)
+    match "low" in value.censored, "high" in value.censored:
+        case True, True:
+            interval = "reaches beyond what the budgets can show on either side"
+        case True, False:
+            interval = f"from below what the budgets can show to {high}"
+        case False, True:
+            interval = f"from {low} to beyond what the budgets can show"
+        case _:
+            interval = f"{low} to {high}"
+    sentence = f"{said} ({percent(level)} interval {interval}): {need}."
     if value.low <= 1 <= value.high:
         return f"{sentence} A saving of labels is not shown, since 1× lies inside."
     return sentence
@@ -163,9 +171,9 @@ def residual_risk(facts: Deidentification) -> list[str]:
     ]
     if facts.faces_removed:
         sentences.append(
-            "Removing a face lowers the risk and does not end it. After comparable tools 28 to 38 % of heads could still "
-            "be matched to a photograph (Schwarz et al., NeuroImage 2021); ears and skull stay as they are, and methods "
-            "exist that rebuild part of a removed face (Abramian & Eklund 2019)."
+            "Removing a face lowers the risk and does not end it. After comparable tools 28 to 38 % of heads could "
+            "still be matched to a photograph (Schwarz et al., NeuroImage 2021); ears and skull stay as they are, and "
+            "methods exist that rebuild part of a removed face (Abramian & Eklund 2019)."
         )
     if facts.faces_kept:
         sentences.append(

@@ -12,8 +12,8 @@ import pandas as pd
 
 from scanprior.errors import StageError
 from scanprior.pipeline import STEPS, job_name
-from scanprior.report import reading
-from scanprior.report.content import Montage, PriorFacts, Provenance, ReportContent, Table
+from scanprior.report import cohort, effort, outcome
+from scanprior.report.content import Check, Montage, PriorFacts, Provenance, ReportContent, Table
 from scanprior.report.content import Study as StudyFacts
 from scanprior.report.numbers import count, score
 from scanprior.report.page import render
@@ -49,24 +49,25 @@ def gather(study: Study) -> ReportContent:
     priors = {folder.name: folder for folder in study.inputs("report") if folder.name.startswith("prior")}
     first = study.results / "prior"
     first = first if first.name in priors else next(iter(priors.values()), first)
-    found = reading.read_verdict(verdict)
+    found = outcome.read_verdict(verdict)
     compared = [found.primary.arm, found.primary.other] if found else list(config.arms[:2])
     return ReportContent(
         study=_facts(study, split),
         verdict=found,
         no_verdict=str(verdict.get("sentence", "")),
-        curves=pd.read_parquet(study.folder("evaluate") / "curves.parquet"),
-        dots=reading.per_draw(scores),
-        differences=reading.read_differences(verdict),
+        points=outcome.points(pd.read_parquet(study.folder("evaluate") / "curves.parquet")),
+        dots=outcome.dots(scores),
+        differences=outcome.read_differences(verdict),
         best_other=verdict.get("best_without_prior"),
-        arms=reading.read_arms(verdict, validation),
-        dice=reading.dice_per_class(scores),
-        worst=reading.worst_patients(scores, patients, compared),
-        checks=reading.read_checks(verdict),
-        cohort=reading.cohort_table(patients, scans),
-        classes=reading.label_table(patients) if config.task.kind == "patient" else _mapped(study, scans),
-        quarantine=reading.quarantined(read_quarantine(study, *STEPS)),
-        deidentification=reading.deidentification(
+        arms=outcome.read_arms(verdict, validation),
+        dice=outcome.dice_per_class(scores),
+        worst=outcome.worst_patients(scores, patients, compared),
+        gaps=outcome.read_gaps(verdict, _json(study.folder("evaluate") / "summary.json"), _skipped(records)),
+        checks=outcome.read_checks(verdict) + _suspects(records),
+        cohort=cohort.cohort_table(patients, scans),
+        classes=cohort.label_table(patients) if config.task.kind == "patient" else _mapped(study, scans),
+        quarantine=cohort.quarantined(read_quarantine(study, *STEPS)),
+        deidentification=cohort.deidentification(
             [summary for folder in _shards(study, "deidentify") if (summary := _json(folder / "summary.json"))],
             profile=config.privacy.profile, faces=config.privacy.faces, text=config.privacy.text,
         ),
@@ -76,12 +77,12 @@ def gather(study: Study) -> ReportContent:
         samples=_pairs(first / "samples.npy", ("from noise", "from patches")),
         priors=tuple(_prior(name, folder, split) for name, folder in priors.items()),
         scope_counts=_scope_counts(split),
-        pretraining=reading.pretraining_curves({
+        pretraining=effort.pretraining_curves({
             name: pd.read_parquet(folder / "metrics.parquet")
             for name, folder in list(priors.items())[:4] if (folder / "metrics.parquet").exists()
         }),
-        training=reading.training_curves(histories, validation),
-        costs=reading.costs(records, list(STEPS)),
+        training=effort.training_curves(histories, validation),
+        costs=effort.costs(records, list(STEPS)),
         provenance=_provenance(study, verdict, split, records),
     )  # fmt: skip
 
@@ -113,7 +114,27 @@ def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
     )  # fmt: skip
 
 
-def _mapped(study: Study, scans: pd.DataFrame) -> Table:
+def _skipped(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Arm → draw, fold and budget → why there was nothing to train."""
+    found: dict[str, dict[str, str]] = {}
+    for record in records:
+        cells = (record.get("notes") or {}).get("skipped") or {} if record.get("stage") == "train" else {}
+        arm, _, draw = record.get("job", "").partition("/")
+        for cell, reason in cells.items():
+            found.setdefault(arm, {})[f"{draw.replace('-', ' ')}, {cell}"] = reason
+    return found
+
+
+def _suspects(records: Sequence[dict[str, Any]]) -> tuple[Check, ...]:
+    """What the index found doubtful without being able to prove it."""
+    found: list[Check] = []
+    for record in records:
+        if record.get("stage") == "index":
+            found += [Check("suspect", None, str(text)) for text in (record.get("notes") or {}).get("suspects") or ()]
+    return tuple(found)
+
+
+def _mapped(study: Study, scans: Any) -> Table:
     maps = int(scans["has_map"].astype(bool).sum())
     names = study.config.task.classes.values() if study.config.task.kind == "voxel" else ()
     classes = tuple((f"class {number}", name) for number, name in enumerate(names, 1))
@@ -139,7 +160,7 @@ def _prior(name: str, folder: Path, split: dict[str, Any]) -> PriorFacts:
     return PriorFacts(
         name=name, description=f"{(card.get('training') or {}).get('hidden', '')} {'-'.join(sizes)}".strip(),
         patients=card.get("patients"), scans=card.get("scans"), patches=card.get("patches"),
-        test_overlap=None if seen is None else reading.seen_of_tested(seen, split, str(card.get("context", "all"))),
+        test_overlap=None if seen is None else effort.seen_of_tested(seen, split, str(card.get("context", "all"))),
     )  # fmt: skip
 
 
@@ -148,7 +169,8 @@ def _patches(study: Study) -> Montage | None:
     folder, side = study.folder("patches"), np.array(study.config.patches.size) // 2
     if not (folder / "index.parquet").exists():
         return None
-    index, scans = pd.read_parquet(folder / "index.parquet"), pd.read_parquet(folder / "scans.parquet")
+    index: Any = pd.read_parquet(folder / "index.parquet")
+    files = [study.results / str(image) for image in pd.read_parquet(folder / "scans.parquet")["image"]]
     task = study.config.task
     labelled = index[(index["use"] == "task") & (index["target"] >= 0)]
     by_class = task.kind == "voxel" and not labelled.empty
@@ -162,7 +184,7 @@ def _patches(study: Study) -> Montage | None:
         groups = [(f"patch {number + 1} of each scan", index[place == number]) for number in range(3)]
     for name, group in groups:
         chosen = group.drop_duplicates("scan_row").head(SHOWN)
-        images = [_slice(np.load(study.results / scans["image"][row], mmap_mode="r"), np.array(centre), side)
+        images = [_slice(np.load(files[row], mmap_mode="r"), np.array(centre), side)
                   for row, *centre in chosen[["scan_row", "i", "j", "k"]].to_numpy(int)]  # fmt: skip
         if images:
             rows.append((name, np.stack(images)))
@@ -213,7 +235,7 @@ def _provenance(
     return Provenance(
         split_sha256=split.get("sha256"), plan_sha256=plan.get("sha256"),
         deviations=tuple(plan.get("deviations") or ()),
-        versions=reading.versions(records), machines=reading.machines(records), code=tuple(code.items()),
+        versions=effort.versions(records), machines=effort.machines(records), code=tuple(code.items()),
         outputs=tuple(outputs), seed=study.config.seed,
     )  # fmt: skip
 
