@@ -18,8 +18,8 @@ def to_convolution(network: nn.Module, size: Size) -> nn.Sequential:
     """The convolution that gives, at every voxel, the logits of the patch around it.
 
     (1, 1, I + size − 1, …) → (1, classes, I, J, K). The first dense layer becomes kernels of the patch's size with the
-    standardisation folded in, later ones become 1×1×1 kernels; pooling keeps its window but steps by one voxel, and all
-    that follows is spread out by its stride (Giusti et al. 2013; Long et al. 2015), so nothing is approximated.
+    standardisation folded in, later ones become 1×1×1 kernels; a stride becomes one voxel, and the
+    kernels of all that follows are spread out by it (Giusti et al. 2013; Long et al. 2015): nothing is approximated.
     """
     layers: list[nn.Module] = []
     standardise: Standardise | None = None
@@ -42,10 +42,7 @@ def to_convolution(network: nn.Module, size: Size) -> nn.Sequential:
                 first = not any(isinstance(other, nn.Conv3d) for other in layers)
                 kernel: Size = tuple(layer.kernel_size)  # pyright: ignore[reportAssignmentType]
                 layers.append(_conv(layer.weight, layer.bias, kernel, spread, standardise if first else None))
-            case nn.MaxPool3d():
-                window = layer.kernel_size if isinstance(layer.kernel_size, tuple) else (layer.kernel_size,) * 3
-                layers.append(nn.MaxPool3d(window, stride=1, dilation=spread))
-                spread = tuple(a * b for a, b in zip(spread, window, strict=True))
+                spread = tuple(step * stride for step, stride in zip(spread, layer.stride, strict=True))  # pyright: ignore[reportAssignmentType]
             case nn.ReLU() | nn.Sigmoid():
                 layers.append(layer)
             case _:
