@@ -66,6 +66,7 @@ class Schedule:
 DEFAULT = Schedule()
 
 
+@torch.no_grad()
 def safe_learning_rate(rbm: RBM, data: Tensor) -> float:
     """A step size that neither side can blow up, from a sample of the data (n, visible).
 

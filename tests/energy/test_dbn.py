@@ -1,0 +1,89 @@
+"""The stack: what it encodes, generates and turns into."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Generator
+
+from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
+from scanprior.energy.rbm import RBM
+from scanprior.energy.training import fit_rbm
+from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
+
+
+def stack(kind: str) -> DBN:
+    if kind == "bernoulli":
+        machines = [RBM(Gaussian(9), Bernoulli(6)), RBM(Bernoulli(6), Bernoulli(4))]
+    elif kind == "rectified":
+        machines = [RBM(Gaussian(9), ReLU(6)), RBM(Gaussian(6), ReLU(4))]
+    else:
+        machines = [RBM(Bernoulli(9), Softmax(2, 3)), RBM(Softmax(2, 3), Bernoulli(4))]
+    generator = Generator().manual_seed(1)
+    dbn = DBN(machines)
+    for tensor in dbn.state_dict().values():
+        tensor.normal_(0, 0.4, generator=generator)
+    return dbn
+
+
+KINDS = ["bernoulli", "rectified", "softmax"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_encoder_classifier_and_autoencoder_compute_what_the_stack_does(kind):
+    dbn, v = stack(kind), torch.randn(5, 9, generator=Generator().manual_seed(2))
+    top = dbn.encode(v)
+    assert top.shape == (5, 4) and dbn.sizes == (9, 6, 4)
+    torch.testing.assert_close(dbn.encoder()(v), top)
+    torch.testing.assert_close(dbn.unroll()(v), dbn.decode(top))
+    classifier = dbn.classifier(3, generator=Generator().manual_seed(3))
+    torch.testing.assert_close(classifier[:-1](v), top)
+    assert classifier(v).shape == (5, 3)
+    assert torch.equal(dbn.encode(v, 1), dbn.machines[0].hidden.mean(dbn.machines[0].hidden_field(v)))
+
+
+def test_the_networks_have_parameters_of_their_own():
+    dbn = stack("rectified")
+    before = dbn.machines[0].weight.detach().clone()
+    network = dbn.classifier(2)
+    network(torch.randn(4, 9)).sum().backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.sub_(parameter.grad)
+    assert torch.equal(before, dbn.machines[0].weight)
+
+
+def test_dropout_is_only_there_when_asked_for():
+    assert not any(isinstance(m, torch.nn.Dropout) for m in stack("bernoulli").classifier(2))
+    assert sum(isinstance(m, torch.nn.Dropout) for m in stack("bernoulli").classifier(2, dropout=0.3)) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_generation_is_reproducible_and_starts_from_data_when_asked(kind):
+    dbn = stack(kind)
+    one, two = (dbn.generate(6, Generator().manual_seed(4), sweeps=20) for _ in range(2))
+    assert torch.equal(one, two) and one.shape == (6, 9) and torch.isfinite(one).all()
+    assert dbn.generate(3, Generator().manual_seed(4), sweeps=1, start=torch.rand(3, 9)).shape == (3, 9)
+
+
+def test_a_single_machine_generates_its_own_distribution():
+    data = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]]).repeat(100, 1)
+    rbm = RBM(Bernoulli(4), Bernoulli(3))
+    fit_rbm(rbm, data, epochs=150, generator=Generator().manual_seed(1), batch_size=20)
+    samples = DBN([rbm]).generate(400, Generator().manual_seed(2), sweeps=50).round()
+    known = (samples[:, 0] == samples[:, 1]) & (samples[:, 2] == samples[:, 3]) & (samples[:, 0] != samples[:, 2])
+    assert known.float().mean() > 0.85
+
+
+def test_the_next_machine_gets_fitting_visible_units():
+    assert visible_above(Bernoulli(3)).kind == "bernoulli" and not needs_standardiser(Bernoulli(3))
+    assert visible_above(ReLU(3)).kind == "gaussian" and needs_standardiser(ReLU(3))
+    above = visible_above(Softmax(2, 3))
+    assert isinstance(above, Softmax) and above.n == 3
+
+
+def test_machines_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="6 hidden units can't carry one with 5 visible"):
+        DBN([RBM(Bernoulli(9), Bernoulli(6)), RBM(Bernoulli(5), Bernoulli(4))])
+    with pytest.raises(ValueError, match="at least one machine"):
+        DBN([])

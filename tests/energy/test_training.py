@@ -1,0 +1,193 @@
+"""fit_rbm: learns, repeats itself bit for bit, cuts data as promised, and stops with a sentence when it must."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Generator
+
+from scanprior.energy.likelihood import log_likelihood, log_partition_exact
+from scanprior.energy.objectives import CD, PCD, objective_named
+from scanprior.energy.rbm import RBM
+from scanprior.energy.step import Diverged, Schedule, Stepper, main_variance, safe_learning_rate
+from scanprior.energy.training import Standardiser, blocks, fit_rbm
+from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
+
+
+def stripes(n: int = 400) -> torch.Tensor:
+    """Rows of four bits that are on or off together, 12 bits in all, with a tenth of the bits flipped."""
+    generator = Generator().manual_seed(1)
+    data = torch.randint(0, 2, (n, 3), generator=generator).repeat_interleave(4, 1)
+    return (data ^ (torch.rand(n, 12, generator=generator) < 0.1)).float()
+
+
+@pytest.mark.parametrize("objective", [CD(1), CD(5, sample_visible=True), PCD(1, 50)], ids=["cd1", "cd5", "pcd1"])
+def test_it_finds_the_structure_of_the_data(objective):
+    data, rbm = stripes(), RBM(Bernoulli(12), Bernoulli(6))
+    independent = -sum(float(torch.nn.functional.binary_cross_entropy(data[:, i].mean().expand(400), data[:, i])) for i in range(12))
+    fit_rbm(rbm, data, epochs=60, generator=Generator().manual_seed(2), objective=objective, batch_size=20)
+    likelihood = float(log_likelihood(rbm, data, log_partition_exact(rbm)).mean())
+    assert likelihood > independent + 1.5  # three shared bits: at most 3 x 4 x (ln 2 - H(0.1)) - 3 ln 2 = 2.3 nats to gain
+
+
+@pytest.mark.parametrize("visible", [Bernoulli, Gaussian])
+@pytest.mark.parametrize("hidden", [Bernoulli, ReLU])
+def test_reconstruction_improves_with_default_settings(visible, hidden):
+    data = stripes()
+    if visible is Gaussian:
+        data = Standardiser.of(data)(data)
+    history = fit_rbm(RBM(visible(12), hidden(8)), data, epochs=30, generator=Generator().manual_seed(2), batch_size=20)
+    assert history.reconstruction[-1] < 0.8 * history.reconstruction[0]
+    assert len(history.activation) == len(history.weight_norm) == 30
+
+
+def test_seeds_reproduce_bit_for_bit_and_the_global_generator_is_left_alone():
+    bits = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        rbm = RBM(Bernoulli(12), Bernoulli(6), generator=Generator().manual_seed(4))
+        fit_rbm(rbm, stripes(), epochs=3, generator=Generator().manual_seed(5), objective=PCD(1, 7), batch_size=30)
+        assert torch.equal(state, torch.get_rng_state())
+        bits.append(rbm.weight.detach().clone())
+    assert torch.equal(*bits)
+
+
+def test_centering_makes_learning_blind_to_flipped_bits():
+    """Likelihoods of the data and of its complement agree (Melchior, Fischer & Wiskott 2016)."""
+    results = []
+    for flip in (False, True):
+        scores = []
+        for seed in range(4):
+            data = stripes()
+            data[:, 4:] *= 0.0  # bits that are almost never on are where the plain gradient suffers
+            data = 1 - data if flip else data
+            rbm = RBM(Bernoulli(12), Bernoulli(6))
+            fit_rbm(rbm, data, epochs=40, generator=Generator().manual_seed(seed), objective=CD(1, sample_visible=True))
+            scores.append(float(log_likelihood(rbm, data, log_partition_exact(rbm)).mean()))
+        results.append(torch.tensor(scores).median().item())
+    assert abs(results[0] - results[1]) < 0.1
+
+
+def test_every_row_is_used_once_an_epoch():
+    cut = blocks(torch.arange(23), 4, batches=3)
+    assert [tuple(block.shape) for block in cut] == [(3, 4), (2, 4), (1, 3)]
+    assert torch.equal(torch.cat([block.flatten() for block in cut]), torch.arange(23))
+    assert [tuple(block.shape) for block in blocks(torch.arange(3), 4)] == [(1, 3)]
+
+
+def test_how_a_block_is_cut_does_not_matter():
+    """Row numbers or gathered rows, one block of eight or eight of one."""
+    data, rows = stripes(), torch.arange(80).view(8, 10)
+    bits = []
+    for feed in (
+        lambda stepper: stepper.block(data, rows),
+        lambda stepper: [stepper.block(data, row[None]) for row in rows],
+        lambda stepper: stepper.block(data[rows]),
+    ):
+        rbm = RBM(Bernoulli(12), Bernoulli(6))
+        feed(Stepper(rbm, CD(1), batch_size=10, steps=8, seed=3, learning_rate=0.1))
+        bits.append(rbm.weight.detach().clone())
+    assert torch.equal(bits[0], bits[1]) and torch.equal(bits[0], bits[2])
+
+
+@pytest.mark.parametrize("objective", ["cd1", "pcd2"])
+def test_a_stepper_goes_on_from_its_saved_state_bit_for_bit(objective, tmp_path):
+    data, rows = stripes(), torch.arange(160).view(16, 10)
+
+    def make() -> Stepper:
+        chosen = objective_named(objective, batch_size=10)
+        return Stepper(RBM(Bernoulli(12), Bernoulli(6)), chosen, batch_size=10, steps=16, seed=3, learning_rate=0.1)
+
+    whole = make()
+    whole.block(data, rows)
+    first = make()
+    first.block(data, rows[:7])
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    second = make()
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    second.block(data, rows[7:])
+    assert torch.equal(whole.rbm.weight, second.rbm.weight)
+    assert torch.equal(whole.weight_velocity, second.weight_velocity)
+
+
+def test_training_samples_of_the_user_do_not_move_the_chains():
+    objective, rbm = PCD(1, 5), RBM(Bernoulli(12), Bernoulli(6))
+    fit_rbm(rbm, stripes(), epochs=1, generator=Generator().manual_seed(1), objective=objective)
+    chain = objective.chain.clone()
+    rbm.gibbs(stripes(9), 3, Generator().manual_seed(2))
+    assert torch.equal(chain, objective.chain)
+
+
+def test_sparsity_pulls_the_activations_to_the_target():
+    active = {}
+    for target in (None, 0.05):
+        rbm = RBM(Bernoulli(12), Bernoulli(20))
+        schedule = Schedule(sparsity=target, sparsity_cost=5.0)
+        history = fit_rbm(rbm, stripes(), epochs=40, generator=Generator().manual_seed(1), schedule=schedule, batch_size=20)
+        active[target] = history.activation[-1]
+    assert abs(active[0.05] - 0.05) < 0.05 < active[None] - 0.2
+
+
+def test_one_row_and_one_hidden_unit_will_do():
+    rbm = RBM(Gaussian(3), ReLU(1))
+    fit_rbm(rbm, torch.ones(1, 3), epochs=2, generator=Generator().manual_seed(0))
+    assert torch.isfinite(rbm.weight).all()
+
+
+def test_the_safe_step_does_not_diverge_on_strongly_correlated_data_and_a_large_one_is_diagnosed():
+    generator = Generator().manual_seed(0)
+    data = torch.randn(2000, 1, generator=generator) + 0.1 * torch.randn(2000, 500, generator=generator)
+    data = Standardiser.of(data)(data)
+    history = fit_rbm(RBM(Gaussian(500), ReLU(50)), data, epochs=5, generator=generator)
+    assert history.reconstruction[-1] < 0.2
+    with pytest.raises(Diverged, match="diverged by step .* Lower the learning rate .it was 0.5"):
+        fit_rbm(RBM(Gaussian(500), ReLU(50)), data, epochs=5, generator=generator, schedule=Schedule(learning_rate=0.5))
+
+
+def test_main_variance_is_the_largest_eigenvalue():
+    data = torch.randn(300, 8, generator=Generator().manual_seed(0)) @ torch.diag(torch.arange(1.0, 9.0)) + 5
+    expected = torch.linalg.eigvalsh(torch.cov(data.t(), correction=0))[-1]
+    assert main_variance(data, rounds=200) == pytest.approx(float(expected), rel=1e-3)
+    assert safe_learning_rate(RBM(Bernoulli(8), Bernoulli(2)), data) == 0.1
+
+
+def test_wrong_data_is_refused_with_the_place():
+    rbm = RBM(Bernoulli(12), Bernoulli(6))
+    data = stripes()
+    data[7, 3] = float("inf")
+    with pytest.raises(ValueError, match="row 7, column 3 of the data is inf"):
+        fit_rbm(rbm, data, epochs=1, generator=Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"shape \(5, 4\); expected rows of 12"):
+        fit_rbm(rbm, torch.zeros(5, 4), epochs=1, generator=Generator().manual_seed(0))
+    stepper = Stepper(rbm, CD(1), batch_size=3, steps=1, seed=0, learning_rate=0.1)
+    with pytest.raises(ValueError, match="4 rows; this step was made for at most 3"):
+        stepper.block(torch.zeros(1, 4, 12))
+
+
+def test_wrong_objectives_are_refused():
+    with pytest.raises(ValueError, match="can't learn the variance"):
+        fit_rbm(RBM(Gaussian(3, learn_variance=True), Bernoulli(2)), torch.zeros(4, 3), epochs=1, generator=Generator())
+    with pytest.raises(ValueError, match="run away to infinity"):
+        fit_rbm(RBM(Gaussian(3), ReLU(2)), torch.zeros(4, 3), epochs=1, generator=Generator(), objective=PCD(1, 2))
+    with pytest.raises(ValueError, match="k must be at least 1; got 0"):
+        CD(0)
+    with pytest.raises(ValueError, match="'cd0'; allowed are"):
+        objective_named("cd0", batch_size=1)
+    assert objective_named("pcd12", batch_size=9).negatives(4) == 9
+
+
+def test_label_units_learn_which_group_goes_with_what():
+    data = stripes()
+    labels = torch.nn.functional.one_hot(data[:, :4].mean(1).round().long(), 2).float()
+    rbm = RBM(Softmax(1, 2), Bernoulli(4))
+    history = fit_rbm(rbm, labels, epochs=30, generator=Generator().manual_seed(1), batch_size=20)
+    assert history.reconstruction[-1] < history.reconstruction[0]
+
+
+def test_a_constant_column_is_left_at_its_mean():
+    rows = torch.randn(50, 3, generator=Generator().manual_seed(0))
+    rows[:, 1] = 4.0
+    standardised = Standardiser.of(rows)(rows)
+    assert torch.equal(standardised[:, 1], torch.zeros(50))
+    torch.testing.assert_close(standardised[:, [0, 2]].std(0, unbiased=False), torch.ones(2))
