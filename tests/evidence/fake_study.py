@@ -87,5 +87,5 @@ def train_all(study: Study, *, gain: dict[str, float], seed: int = 0) -> None:
                             p = 1 / (1 + np.exp(-(sign * quality + hardness[patient] + 0.5 * rng.normal())))
                             row |= {"p_well": 1 - p, "p_ill": p}
                         rows.append(row)
-            publish(study.folder("train", f"{arm}/draw-{number}"),
-                    {"predictions.parquet": pd.DataFrame(rows), "validation.parquet": pd.DataFrame(trials)})  # fmt: skip
+            tables = {"predictions.parquet": pd.DataFrame(rows), "validation.parquet": pd.DataFrame(trials)}
+            publish(study.folder("train", f"{arm}/draw-{number}"), tables)

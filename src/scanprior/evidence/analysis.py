@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scanprior.evidence.bootstrap import Cells, Inference, Resampling, cells_of, resample, two_way
-from scanprior.evidence.power import Needed, Spread, patients_needed
+from scanprior.evidence.power import Needed, patients_needed, spread_of
 from scanprior.evidence.resampled_t import ResampledT, corrected_t
 from scanprior.evidence.savings import Multiplier, label_multiplier, multipliers
 from scanprior.evidence.signflip import holm, patient_means, signflip
@@ -72,10 +72,9 @@ class Comparer:
         verdict = judge(primary.low, primary.high, rules.margin)
         needed: Needed | None = None
         if verdict == "inconclusive" and not np.isnan(primary.low):
-            spread = Spread(primary.se_patients * primary.patients**0.5, primary.se_draws * primary.draws**0.5)
-            needed = patients_needed(
-                primary.estimate, spread, primary.patients, primary.draws, margin=rules.margin, level=rules.level
-            )
+            counts = (primary.patients, primary.draws)
+            spread = spread_of(primary.se_patients, primary.se_draws, primary.se_noise, *counts)
+            needed = patients_needed(primary.estimate, spread, *counts, margin=rules.margin, level=rules.level)
         return Comparison(arm.name, other.name, inference, verdict, p, self._resampled(arm, other), needed)
 
     def savings(self, arm: Arm, other: Arm) -> Savings:
@@ -83,8 +82,8 @@ class Comparer:
         resampling = self._resampling(arm, other)
         one, two = self._of(arm, other, resampling), self._of(other, arm, resampling)
         pooled = label_multiplier(one, two, self.design.budgets, resampling, level=self.rules.level)
-        means = [mean_over_draws(cells.observed) for cells in (one, two)]
-        return Savings(pooled, tuple(multipliers(*means, self.design.budgets)))
+        each = multipliers(mean_over_draws(one.observed), mean_over_draws(two.observed), self.design.budgets)
+        return Savings(pooled, tuple(each))
 
     def _resampling(self, arm: Arm, other: Arm | None) -> Resampling:
         stratum = statistic_of(arm, self.design, other).stratum

@@ -58,6 +58,7 @@ class Interval(NamedTuple):
     high: float
     se_patients: float
     se_draws: float  # 0 with one draw, since nothing is known
+    se_noise: float  # what neither patient nor draw explains; a part of both of the above
     p: float  # two-sided, of the hypothesis 0, from the same distribution as the interval
     patients: int
     draws: int
@@ -131,7 +132,7 @@ def interval(values: Array, replicates: Array, influence: Array, resampling: Res
     patients, draws = resampling.patients, len(values)
     sizes = np.bincount(resampling.stratum[resampling.stratum >= 0])
     estimate = float(values.mean()) if draws else nan
-    nothing = Interval(estimate, nan, nan, nan, nan, nan, patients, draws, "")
+    nothing = Interval(estimate, nan, nan, nan, nan, nan, nan, patients, draws, "")
     if draws == 0:
         return nothing._replace(note="no scores")
     if min(sizes, default=0) < 2:
@@ -150,7 +151,12 @@ def interval(values: Array, replicates: Array, influence: Array, resampling: Res
     noise = rng.standard_t(draws - 1, len(own)) * se_draws if draws > 1 else 0.0
     lows, highs, ps = zip(*(_quantiles(estimate - one * se_patients - noise, level) for one in pivots), strict=True)
     note = "" if draws > 1 else "one draw only: the interval says nothing about other choices of labelled patients"
-    return Interval(estimate, min(lows), max(highs), se_patients, se_draws, max(ps), patients, draws, note)
+    se_noise = 0.0
+    if draws > 1:
+        each = [patient_variance(one - mean_influence, resampling.stratum)[0] for one in influence]
+        se_noise = float(np.sqrt(np.sum(each) / (draws - 1) / draws))
+    edges = (estimate, min(lows), max(highs))
+    return Interval(*edges, se_patients, se_draws, se_noise, max(ps), patients, draws, note)
 
 
 def _quantiles(spread: Array, level: float) -> tuple[float, float, float]:

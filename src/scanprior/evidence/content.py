@@ -45,6 +45,7 @@ def comparison(found: Comparison, rules: Rules, metric: str) -> dict[str, Any]:
         "resampled_t": found.resampled._asdict(),
         "se_patients": one.se_patients,
         "se_draws": one.se_draws,
+        "se_noise": one.se_noise,
         "patients": one.patients,
         "draws": one.draws,
         "patients_needed": found.patients_needed.patients if found.patients_needed else None,

@@ -12,10 +12,11 @@ MOST_PATIENTS = 20_000
 
 
 class Spread(NamedTuple):
-    """Standard deviations of the paired difference: between patients (their mean over draws), and between draws."""
+    """Standard deviations of the paired difference: between patients, between draws, and of what neither explains."""
 
     patients: float
     draws: float
+    noise: float = 0.0
 
 
 class Chances(NamedTuple):
@@ -35,13 +36,28 @@ class Needed(NamedTuple):
 
 
 def half_width(spread: Spread, patients: int, draws: int, level: float = 0.95) -> tuple[float, float]:
-    """Expected half-width of the interval and standard error of the estimate (Satterthwaite's degrees of freedom)."""
-    by_patients, by_draws = spread.patients**2 / patients, spread.draws**2 / draws
-    variance = by_patients + by_draws
-    if variance == 0:
-        return 0.0, 0.0
+    """Expected half-width of the interval and standard error of the estimate (Satterthwaite's degrees of freedom).
+
+    The interval counts the noise on both sides, as bootstrap.py does; with one draw it knows no draws' side.
+    """
+    noise = spread.noise**2 / (patients * draws)
+    by_patients, by_draws = spread.patients**2 / patients + noise, spread.draws**2 / draws + noise
+    se = math.sqrt(by_patients + by_draws - noise)
+    seen = by_patients + (by_draws if draws > 1 else 0.0)
+    if seen == 0:
+        return 0.0, se
     parts = by_patients**2 / max(patients - 1, 1) + (by_draws**2 / (draws - 1) if draws > 1 else 0.0)
-    return float(stats.t.ppf((1 + level) / 2, variance**2 / parts)) * math.sqrt(variance), math.sqrt(variance)
+    return float(stats.t.ppf((1 + level) / 2, seen**2 / parts)) * math.sqrt(seen), se
+
+
+def spread_of(se_patients: float, se_draws: float, se_noise: float, patients: int, draws: int) -> Spread:
+    """The spread behind an interval's standard errors, each of which still holds the noise."""
+    noise = se_noise**2
+    return Spread(
+        math.sqrt(max(se_patients**2 - noise, 0.0) * patients),
+        math.sqrt(max(se_draws**2 - noise, 0.0) * draws),
+        math.sqrt(noise * patients * draws),
+    )
 
 
 def chances(effect: float, spread: Spread, patients: int, draws: int, *, margin: float, level: float = 0.95) -> Chances:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scanprior.evidence.bootstrap import Cells, Resampling, interval, over_budgets
+from scanprior.evidence.bootstrap import Cells, Interval, Resampling, interval, over_budgets
 from scanprior.evidence.metrics import Array
 
 # Beyond three quarters of the observed range (in log labels) the curves overlap too little to be compared.
@@ -41,19 +41,17 @@ def label_multiplier(one: Cells, other: Cells, budgets: tuple[int, ...], resampl
     axis = np.log(np.array(budgets, dtype=float)[present])
     reach = WIDEST * (axis[-1] - axis[0])
     shifts = np.linspace(-reach, reach, 2 * STEPS + 1)
-    means: list[float] = []
-    allowed: list[bool] = []
+    found: list[Interval] = []
     for shift in shifts:
-        shares_one, shares_other = (np.zeros(len(budgets)) for _ in range(2))
+        shares_one, shares_other = np.zeros(len(budgets)), np.zeros(len(budgets))
         shares_one[present], shares_other[present] = _overlap(axis, shift)
         (a, a_rep, a_inf), _ = over_budgets(one, shares_one)
         (b, b_rep, b_inf), _ = over_budgets(other, shares_other)
-        found = interval(a - b, a_rep - b_rep, a_inf - b_inf, resampling, level)
-        means.append(found.estimate)
-        allowed.append(bool(np.isnan(found.low)) or found.low <= 0 <= found.high)
-    estimate = _crossing(shifts, np.array(means))
-    inside = np.flatnonzero(allowed)
-    low, high = (shifts[inside[0]], shifts[inside[-1]]) if len(inside) else (estimate, estimate)
+        found.append(interval(a - b, a_rep - b_rep, a_inf - b_inf, resampling, level))
+    estimate = _crossing(shifts, np.array([each.estimate for each in found]))
+    # Every shift that the intervals don't refute, in between by interpolation; what has no interval refutes nothing.
+    low = _first_below(shifts, np.nan_to_num([each.low for each in found], nan=-np.inf))
+    high = -_first_below(-shifts[::-1], np.nan_to_num([-each.high for each in found], nan=-np.inf)[::-1])
     low, high = min(low, estimate), max(high, estimate)
     end = reach * (1 - 1e-9)
     censored = [name for name, beyond in (("at least", estimate >= end), ("at most", estimate <= -end),
@@ -106,3 +104,13 @@ def _crossing(shifts: Array, means: Array) -> float:
         return float(shifts[-1] if means.mean() > 0 else shifts[0])
     points = [shifts[i] + (shifts[i + 1] - shifts[i]) * means[i] / (means[i] - means[i + 1]) for i in falls]
     return float(min(points, key=abs))
+
+
+def _first_below(shifts: Array, bounds: Array) -> float:
+    """The first shift whose bound is not above 0, by interpolation; the last shift when all are above."""
+    below = np.flatnonzero(bounds <= 0)
+    if len(below) == 0 or below[0] == 0:
+        return float(shifts[below[0] if len(below) else -1])
+    i = below[0] - 1
+    after = bounds[i + 1] if np.isfinite(bounds[i + 1]) else -bounds[i]
+    return float(shifts[i] + (shifts[i + 1] - shifts[i]) * bounds[i] / (bounds[i] - after))

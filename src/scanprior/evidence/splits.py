@@ -156,6 +156,10 @@ def _count_problems(patients: Patients, request: Request, sides: Split) -> list[
         asked = f"test {request.test} + pool {request.pool}" if request.scheme == "holdout" else f"pool {request.pool}"
         problems.append(f"evaluation: {asked} leaves nobody to lend labels, since {total} patients are labelled.")
         return problems
+    most = len(gather(sides.labelled, patients.group))
+    most -= -(-most // request.folds) if request.scheme == "cv" else 0
+    if request.budgets[-1] > most:
+        problems.append(_too_large(request.budgets[-1], most))
     for index, name in enumerate(request.classes):
         what = f"class {name}: " if block > 1 else ""
         persons = len(gather((r for r in sides.labelled if patients.label[r] == index), patients.group))
@@ -190,10 +194,7 @@ def _draw_problems(patients: Patients, request: Request, split: Split) -> list[s
     problems: list[str] = []
     smallest = min(len(draw.order) for draw in split.draws)
     if request.budgets[-1] > smallest:
-        problems.append(
-            f"evaluation.budgets: the largest is {request.budgets[-1]}, "
-            f"but the smallest training side has {smallest} patients."
-        )
+        problems.append(_too_large(request.budgets[-1], smallest))
     for index, name in enumerate(request.classes):
         what = f" of class {name}" if len(request.classes) > 1 else ""
         if any(sum(patients.label[row] == index for row in draw.test) < 1 for draw in split.draws):
@@ -203,3 +204,7 @@ def _draw_problems(patients: Patients, request: Request, split: Split) -> list[s
                 f"evaluation: a training side has fewer than {TRAIN_MIN} patients{what}; fewer folds are needed."
             )
     return problems
+
+
+def _too_large(budget: int, most: int) -> str:
+    return f"evaluation.budgets: the largest is {budget}, but the smallest training side has {most} patients."

@@ -1,0 +1,168 @@
+"""The two-way interval against a plain loop, against theory, and in every degenerate case."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scanprior.evidence.bootstrap import SMALLEST_SE, cells_of, patient_variance, resample, two_way
+from scanprior.evidence.metrics import contests
+from scanprior.evidence.statistic import MeanStatistic, PairStatistic
+
+
+def infer(values: np.ndarray, seed: int = 0, replicates: int = 2000):
+    statistic = MeanStatistic(values)
+    resampling = resample(statistic.stratum, seed=seed, replicates=replicates)
+    return two_way(cells_of(statistic, resampling), resampling)
+
+
+def reference(values: np.ndarray, seed: int, replicates: int, level: float = 0.95) -> tuple[float, float]:
+    """The docstring of bootstrap.py as a loop over replicates, for complete values (draws, budgets, patients)."""
+    draws, _, patients = values.shape
+    rng = np.random.default_rng([seed, 0])
+    counts = rng.multinomial(patients, np.full(patients, 1 / patients), size=replicates)
+    other = np.random.default_rng([seed, 1])
+    student = other.standard_t(patients - 1, replicates)
+    noise = other.standard_t(draws - 1, replicates)
+    by_patient = values.mean((0, 1))
+    centre, se = by_patient.mean(), by_patient.std(ddof=1) / np.sqrt(patients)
+    se_draws = values.mean((1, 2)).std(ddof=1) / np.sqrt(draws)
+    first, second = [], []
+    for count, t, extra in zip(counts, student, noise, strict=True):
+        chosen = np.repeat(by_patient, count)
+        own = max(chosen.std(ddof=1) / np.sqrt(patients), SMALLEST_SE * se)
+        first.append(centre - (chosen.mean() - centre) / own * se - extra * se_draws)
+        second.append(centre - t * se - extra * se_draws)
+    edges = [np.quantile(one, [(1 - level) / 2, (1 + level) / 2]) for one in (first, second)]
+    return min(e[0] for e in edges), max(e[1] for e in edges)
+
+
+def test_agrees_with_the_loop():
+    rng = np.random.default_rng(4)
+    values = rng.exponential(size=25) + rng.normal(size=(4, 1, 1)) * 0.1 + rng.normal(size=(4, 3, 25))
+    primary = infer(values, seed=9, replicates=500).primary
+    assert (primary.low, primary.high) == pytest.approx(reference(values, 9, 500))
+    assert primary.estimate == pytest.approx(values.mean()) and (primary.patients, primary.draws) == (25, 4)
+
+
+def test_symmetric_data_give_nearly_the_t_interval():
+    values = stats.norm.ppf((np.arange(200) + 0.5) / 200)[None, None].repeat(3, 0) + 5.0
+    primary = infer(values, replicates=20_000).primary
+    half = stats.t.ppf(0.975, 199) * values[0, 0].std(ddof=1) / np.sqrt(200)
+    assert primary.high - 5 == pytest.approx(half, rel=0.05) and 5 - primary.low == pytest.approx(half, rel=0.05)
+    assert primary.se_draws == pytest.approx(0, abs=1e-12)
+
+
+def test_draws_that_differ_widen_the_interval():
+    rng = np.random.default_rng(0)
+    calm = rng.normal(size=(1, 1, 40)).repeat(5, 0)
+    wild = calm + np.array([-1, -0.5, 0, 0.5, 1])[:, None, None]
+    assert infer(wild).primary.estimate == pytest.approx(infer(calm).primary.estimate)
+    width = [infer(values).primary.high - infer(values).primary.low for values in (calm, wild)]
+    assert width[1] > 1.5 * width[0]
+
+
+def test_one_draw_gives_patients_only_and_says_so():
+    primary = infer(np.random.default_rng(0).normal(size=(1, 2, 30))).primary
+    assert np.isfinite(primary.low) and primary.se_draws == 0 and "one draw only" in primary.note
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        (np.zeros((3, 2, 20)), "same value"),
+        (np.full((3, 2, 20), np.nan), "no scores"),
+        (np.ones((3, 2, 1)), "fewer than 2"),
+    ],
+)
+def test_what_says_nothing_has_no_interval(values, note):
+    primary = infer(values).primary
+    assert np.isnan(primary.low) and np.isnan(primary.high) and note in primary.note
+
+
+def test_missing_patients_draws_and_budgets_are_left_out_and_noted():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(4, 3, 30))
+    values[:, :, 5] = np.nan  # a patient quarantined after the split
+    values[2] = np.nan  # a draw that is not there
+    values[:, 1] = np.nan  # a budget that is not there
+    primary, budgets = infer(values)
+    assert (primary.patients, primary.draws) == (29, 3)
+    assert primary.estimate == pytest.approx(np.nanmean(values)) and "1 of 3 budgets" in primary.note
+    assert np.isnan(budgets[1].estimate) and budgets[0].draws == 3
+
+
+def test_a_draw_that_lacks_one_budget_does_not_shift_the_mean():
+    values = np.random.default_rng(3).normal(size=(4, 2, 30)) + np.array([0.0, 5.0])[None, :, None]
+    values[0, 1] = np.nan
+    primary = infer(values).primary
+    assert primary.estimate == pytest.approx(np.mean([np.nanmean(values[:, 0]), np.nanmean(values[:, 1])]))
+    assert "some draws lack a budget" in primary.note
+
+
+def test_equal_seeds_give_equal_bits_and_no_global_state_is_used():
+    values = np.random.default_rng(5).normal(size=(3, 2, 20))
+    np.random.seed(1)  # noqa: NPY002
+    one = infer(values, seed=3)
+    np.random.seed(2)  # noqa: NPY002
+    assert one == infer(values, seed=3) != infer(values, seed=4)
+
+
+def test_p_agrees_with_the_interval():
+    rng = np.random.default_rng(6)
+    for shift in (0.0, 0.3, 0.6, 1.2):
+        primary = infer(rng.normal(size=(5, 1, 30)) * 0.2 + rng.normal(size=30) + shift).primary
+        assert (primary.p < 0.05) == (primary.low > 0 or primary.high < 0)
+
+
+def pair_statistic(rng, draws=3, budgets=2, patients=40, folds=1):
+    label = np.arange(patients) % 2
+    fold = np.stack([rng.permutation(np.repeat(np.arange(patients // 2) % folds, 2)) for _ in range(draws)])
+    x = label * 0.9 + rng.normal(size=(draws, budgets, patients))
+    p = 1 / (1 + np.exp(-x))
+    return PairStatistic(contests(np.stack([1 - p, p], -1), label, fold), patients), p, label, fold
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_weighted_auc_agrees_with_repeating_the_patients(folds):
+    statistic, p, label, fold = pair_statistic(np.random.default_rng(0), folds=folds)
+    resampling = resample(statistic.stratum, seed=1, replicates=5)
+    cells = statistic.cells(resampling.weights)
+    for number, weights in enumerate(resampling.weights.astype(int)):
+        rows = np.repeat(np.arange(len(label)), weights)
+        assert (label[rows] == 1).sum() == 20, "classes are strata"
+        for draw in range(3):
+            won = pairs = 0.0
+            for i in rows[label[rows] == 1]:
+                for j in rows[label[rows] == 0]:
+                    if fold[draw, i] == fold[draw, j]:
+                        pairs += 1
+                        won += p[draw, 1, i] > p[draw, 1, j]
+            assert cells[number, draw, 1] == pytest.approx(won / pairs)
+
+
+def test_influence_of_the_auc_is_its_derivative_and_gives_delongs_variance():
+    statistic, p, label, _ = pair_statistic(np.random.default_rng(2), draws=1, budgets=1)
+    unit, step = np.ones(40), 1e-6
+    influence = statistic.influence()[0, 0]
+    base = statistic.cells(unit[None])[0, 0, 0]
+    for row in range(40):
+        weights = unit.copy()
+        weights[row] += step
+        assert (statistic.cells(weights[None])[0, 0, 0] - base) / step * 40 == pytest.approx(influence[row], abs=1e-4)
+    x, y = p[0, 0, label == 1], p[0, 0, label == 0]
+    won = x[:, None] > y
+    delong = won.mean(1).var(ddof=1) / 20 + won.mean(0).var(ddof=1) / 20
+    assert patient_variance(influence, statistic.stratum)[0] == pytest.approx(delong)
+
+
+def test_covers_a_known_truth():
+    """Quick look; the table in docs/explanation/validation.md is benchmarks/evidence/coverage.py."""
+    rng = np.random.default_rng(7)
+    hits = 0
+    for number in range(200):
+        values = rng.normal(size=30) + rng.normal(size=(5, 1, 1)) * 0.2 + rng.normal(size=(5, 2, 30)) * 0.7
+        primary = infer(values, seed=number, replicates=400).primary
+        hits += primary.low <= 0 <= primary.high
+    assert hits >= 0.94 * 200 - 2 * np.sqrt(200 * 0.95 * 0.05)
