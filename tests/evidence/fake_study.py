@@ -84,7 +84,7 @@ def train_all(study: Study, *, gain: dict[str, float], seed: int = 0) -> None:
                             }
                         else:
                             sign = 1 if table.loc[patient, "label"] == "ill" else -1
-                            p = 1 / (1 + np.exp(-(sign * quality + hardness[patient] + 0.5 * rng.normal())))
+                            p = 1 / (1 + np.exp(-(sign * quality + 1.5 * hardness[patient] + 0.5 * rng.normal())))
                             row |= {"p_well": 1 - p, "p_ill": p}
                         rows.append(row)
             tables = {"predictions.parquet": pd.DataFrame(rows), "validation.parquet": pd.DataFrame(trials)}

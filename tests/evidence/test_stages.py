@@ -82,7 +82,7 @@ def finished(tmp_path):
     study = make_study(tmp_path, arms="dbn, scratch, cnn, dbn_bernoulli, scratch_bernoulli", evaluation=CV)
     write_index(study, cohort())
     split.run(study)
-    train_all(study, gain={"dbn": 0.4, "scratch": -0.6, "cnn": -0.2, "dbn_bernoulli": -0.4, "scratch_bernoulli": -0.4})
+    train_all(study, gain={"dbn": 0.8, "scratch": -0.6, "cnn": -0.2, "dbn_bernoulli": -0.4, "scratch_bernoulli": -0.4})
     return study
 
 
