@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from scanprior.learning.network import Dropout, Standardise
 from scanprior.patches.store import PatchStore, Size
@@ -94,7 +95,7 @@ def _conv(weight: Tensor, bias: Tensor | None, kernel: Size, spread: Size, stand
     if standardise is not None:
         flat = flat / standardise.std
         offset = offset - (flat * standardise.mean).sum(dim=1)
-    layer = nn.Conv3d(flat.shape[1] // int(np.prod(kernel)), len(flat), kernel, dilation=spread, device=flat.device)
+    layer = skip_init(nn.Conv3d, flat.shape[1] // int(np.prod(kernel)), len(flat), kernel, dilation=spread, device=flat.device)
     with torch.no_grad():
         layer.weight.copy_(flat.reshape(layer.weight.shape))
         if layer.bias is not None:
@@ -105,6 +106,6 @@ def _conv(weight: Tensor, bias: Tensor | None, kernel: Size, spread: Size, stand
 def _matrix(layer: nn.Conv3d) -> nn.Linear:
     """The convolution as a dense layer over one window."""
     weight = layer.weight.reshape(len(layer.weight), -1)
-    dense = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device)
+    dense = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     dense.weight, dense.bias = nn.Parameter(weight), layer.bias
     return dense

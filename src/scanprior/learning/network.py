@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init  # torch's own random start would draw from the global generator
 
 Size = tuple[int, int, int]
 SMALLEST_STD = 1e-3  # a voxel that never varies is left at its mean, not blown up
@@ -53,8 +54,8 @@ def dense_network(
     """Linear layers of the given sizes (visible, hidden …, classes), uninitialised; logits (n, classes)."""
     layers: list[nn.Module] = [Dropout(input_dropout)]
     for before, after in zip(sizes[:-2], sizes[1:-1], strict=True):
-        layers += [nn.Linear(before, after), activation(hidden), Dropout(dropout)]
-    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+        layers += [skip_init(nn.Linear, before, after), activation(hidden), Dropout(dropout)]
+    return nn.Sequential(*layers, skip_init(nn.Linear, sizes[-2], sizes[-1]))
 
 
 def conv_network(size: Size, classes: int, *, width: int, dropout: float) -> nn.Sequential:
@@ -67,10 +68,10 @@ def conv_network(size: Size, classes: int, *, width: int, dropout: float) -> nn.
     first, stride, second, third = zip(*(_kernels(side) for side in size), strict=True)
     return nn.Sequential(
         nn.Unflatten(1, (1, *size)),
-        nn.Conv3d(1, width, first, stride=stride), nn.ReLU(),
-        nn.Conv3d(width, 2 * width, second), nn.ReLU(),
-        nn.Conv3d(2 * width, 4 * width, third), nn.ReLU(),
-        nn.Flatten(), Dropout(dropout), nn.Linear(4 * width, classes),
+        skip_init(nn.Conv3d, 1, width, first, stride=stride), nn.ReLU(),
+        skip_init(nn.Conv3d, width, 2 * width, second), nn.ReLU(),
+        skip_init(nn.Conv3d, 2 * width, 4 * width, third), nn.ReLU(),
+        nn.Flatten(), Dropout(dropout), skip_init(nn.Linear, 4 * width, classes),
     )  # fmt: skip
 
 
