@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID_dictionary
 
@@ -128,15 +129,16 @@ class _Context(NamedTuple):
 
 
 def _raw(element: RawDataElement | DataElement) -> bytes:
-    """The value's bytes; elements that pydicom has decoded while reading hold text."""
+    """The value's bytes; pydicom decodes a few elements by itself, because others can't be read without them."""
     value = element.value
     if isinstance(value, bytes):
         return value
     if value is None:
         return b""
-    if isinstance(value, str):
-        return value.encode("ascii")
-    raise ValueError("not a plain value")
+    values = list(value) if isinstance(value, (list, MultiValue)) else [value]
+    if element.VR in _NUMERIC:
+        return np.asarray(values, dtype="<" + _NUMERIC[element.VR]).tobytes()
+    return "\\".join(map(str, values)).encode("ascii")
 
 
 def _little(element: RawDataElement | DataElement) -> bool:

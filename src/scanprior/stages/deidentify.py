@@ -1,0 +1,279 @@
+"""Stage deidentify and the command of the same name: pseudonyms, headers, pixels, faces; nothing that is in doubt is written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydicom.dataset import Dataset
+
+from scanprior import __version__
+from scanprior.errors import ScanpriorError, StageError
+from scanprior.privacy import audit, rules
+from scanprior.privacy import instance as dicom
+from scanprior.privacy.audit import Line
+from scanprior.privacy.header import Names
+from scanprior.privacy.instance import Choice
+from scanprior.privacy.nifti import is_nifti
+from scanprior.privacy.picture import before_and_after
+from scanprior.privacy.pseudonyms import date_offset, file_pseudonym, patient_pseudonym, read_key, scan_pseudonym
+from scanprior.privacy.refused import Refused
+from scanprior.privacy.series import Grid, Outcome, Settings, counts, deidentify_series, deidentify_volume, write
+from scanprior.scans.nifti import write_nifti
+from scanprior.scans.refused import Refused as NoVolume
+from scanprior.scans.series import assemble
+from scanprior.scans.volume import Volume
+from scanprior.stages.stage import Stage, open_stage
+from scanprior.stages.verify import originals_of, search
+from scanprior.study import Study
+
+
+# --- the pipeline's stage ---------------------------------------------------------------------------------------------
+
+
+def run(study: Study, *, shard: int) -> None:
+    """De-identify the scans of one shard, check every output byte against the original values, and publish.
+
+    Raises:
+        StageError: the independent second pass found an original value; nothing is published.
+    """
+    with open_stage(study, "deidentify", job=f"shard-{shard}", shard=shard) as stage:
+        _quiet()
+        privacy = study.config.privacy
+        settings = Settings(study.key, rules.profile(privacy.profile), privacy.faces, privacy.text, _assemble)
+        scans = pd.read_parquet(study.folder("index") / "scans.parquet")
+        scans = scans[scans["shard"] == shard].sort_values("order")
+        sources = pd.read_parquet(study.private / "sources.parquet").set_index("scan")
+        rows: list[dict[str, Any]] = []
+        lines: list[Line] = []
+        outcomes: list[Outcome] = []
+        for done, scan in enumerate(scans.to_dict("records")):
+            source = sources.loc[scan["scan"]]
+            outcome, row = _scan(stage, scan, source, settings)
+            lines += outcome.lines
+            outcomes.append(outcome)
+            rows += [row] if row else []
+            stage.progress(done + 1, len(scans))
+        frame = pd.DataFrame(rows, columns=["scan", "patient", "order", "files", "label", "removed"])
+        frame.to_parquet(stage.folder / "series.parquet", index=False)
+        (stage.folder / "audit.jsonl").write_text("".join(line.as_json() + "\n" for line in lines))
+        summary = audit.summary(lines) | {"faces": counts(outcomes), "profile": privacy.profile}
+        (stage.folder / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")
+        _second_pass(stage, scans["scan"].tolist(), sources)
+        stage.note(files=summary["files"], faces=summary["faces"], edition=rules.edition())
+
+
+def _scan(stage: Stage, scan: dict[str, Any], source: Any, settings: Settings) -> tuple[Outcome, dict[str, Any] | None]:
+    """De-identify one scan into stage.folder; the row of series.parquet, or None when it went to quarantine."""
+    name, patient = str(scan["scan"]), str(scan["patient"])
+    names = Names(patient, date_offset(settings.key, str(source["hospital_id"])), settings.key)
+    files = [Path(file) for file in json.loads(source["files"])]
+    folder = stage.folder / patient
+    if scan["format"] == "dicom":
+        outcome = deidentify_series([(file, str(file)) for file in files], names=names, settings=settings, folder=folder)
+    else:
+        outcome = deidentify_volume(files[0], str(files[0]), names=names, settings=settings, target=folder / f"{name}.nii.gz")
+    label: str | None = None
+    if isinstance(source["label_map"], str):
+        target = folder / f"{name}.label.nii.gz"
+        mapped = deidentify_volume(Path(source["label_map"]), source["label_map"], names=names, settings=settings,
+                                   target=target, label_map=True)  # fmt: skip
+        outcome.lines += mapped.lines
+        label = f"{patient}/{target.name}"
+    refused = next((line for line in outcome.lines if line.outcome == "quarantined"), None)
+    if refused is not None or not outcome.written:
+        for file in [*outcome.written, *([Path(label).name] if label else [])]:
+            (folder / file).unlink(missing_ok=True)
+        outcome.lines = [line._replace(outcome="quarantined", reason=line.reason or "series", output="", sentence=line.sentence
+                         or "another file of the scan was refused") for line in outcome.lines]  # fmt: skip
+        reason, sentence = (refused.reason, refused.sentence) if refused else ("no-images", "the scan holds no image")
+        stage.quarantine(item=name, patient=patient, reason=reason, sentence=sentence)
+        return outcome, None
+    removed = _keep_removed(stage, name, outcome)
+    written = json.dumps([f"{patient}/{file}" for file in outcome.written])
+    return outcome, {"scan": name, "patient": patient, "order": int(scan["order"]), "files": written, "label": label, "removed": removed}
+
+
+def _keep_removed(stage: Stage, name: str, outcome: Outcome) -> str | None:
+    """Write the mask of removed voxels, and the private picture of before and after; free the voxels."""
+    grid, mask = outcome.grid, outcome.removed
+    outcome.grid = outcome.removed = None
+    if grid is None or mask is None:
+        return None
+    target = stage.folder / "removed" / f"{name}.nii.gz"
+    target.parent.mkdir(exist_ok=True)
+    write_nifti(Volume(mask.astype(np.uint8), grid.affine), target)
+    pictures = stage.study.private / "faces"
+    pictures.mkdir(exist_ok=True, mode=0o700)
+    write(pictures / f"{name}.png", before_and_after(grid.array, grid.affine, mask))
+    return f"removed/{target.name}"
+
+
+def _second_pass(stage: Stage, scans: Sequence[str], sources: pd.DataFrame) -> None:
+    """Search everything that is about to be published for every original value of its sources."""
+    files = [Path(file) for scan in scans for file in json.loads(sources.loc[scan, "files"])]
+    hospital = {str(sources.loc[scan, "hospital_id"]) for scan in scans}
+    originals = originals_of(files, extra=hospital)
+    findings = list(search(stage.folder, originals, stage.study.key))
+    if findings:
+        kinds = ", ".join(sorted({finding.kind for finding in findings}))
+        raise StageError(
+            f"deidentify: the second pass found {len(findings)} original values in the output ({kinds}); nothing was published",
+            hint="please report this; the files concerned are named by pseudonym in the log of the stage",
+        )
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What deidentify did, as counts; nothing of it is private."""
+
+    files: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    actions: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+    faces: dict[str, int] = field(default_factory=dict)
+    patients: int = 0
+    edition: str = ""
+
+
+class _Job(NamedTuple):
+    """One series or one NIfTI file: (path, relative name) of its files, and who it belongs to."""
+
+    files: list[tuple[Path, str]]
+    identity: str
+
+
+def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic", options: tuple[str, ...] = (), faces: Choice = "auto",
+                      text: Choice = "auto", pseudonyms: str = "keyed", workers: int = 1) -> Summary:  # fmt: skip
+    """De-identify everything below `src` into `dst`; what cannot be vouched for is named in dst/audit.jsonl and not written.
+
+    `src` is only read. A rerun writes the same bytes.
+
+    Raises:
+        ScanpriorError: src is no folder, dst lies inside src (or src inside dst), an option that is not offered.
+    """
+    if text == "remove":
+        raise ScanpriorError("text 'remove' needs text recognition, which is not installed", hint="use auto: risky images are quarantined")
+    if pseudonyms != "keyed":
+        raise ScanpriorError(f"pseudonyms {pseudonyms!r} are not offered", hint="allowed: keyed")
+    source, target = src.resolve(), dst.resolve()
+    if not source.is_dir():
+        raise ScanpriorError("SRC is no folder", hint="give the folder that holds the original files")
+    if target.is_relative_to(source) or source.is_relative_to(target):
+        raise ScanpriorError("DST and SRC must not lie inside each other", hint="choose a DST beside SRC")
+    settings = Settings(key, rules.profile(profile, options), faces, text, _assemble)
+    _quiet()
+    target.mkdir(parents=True, exist_ok=True)
+    jobs, lines = _plan(source, key)
+    outcomes = _run_jobs(jobs, settings, target, workers)
+    lines += [line for outcome in outcomes for line in outcome.lines]
+    lines.sort()
+    found = audit.summary(lines) | {"faces": counts(outcomes)}
+    facts = {"tool": f"scanprior {__version__}", "PS3.15": rules.edition(), "profile": profile, "options": settings.profile.options,
+             "faces": faces, "text": text, "pseudonyms": pseudonyms, "series by face": found["faces"]}  # fmt: skip
+    audit.write_audit(target, lines, facts)
+    return Summary(**found)
+
+
+def command(source: Path, destination: Path, *, key: Path, profile: str, options: tuple[str, ...], faces: str, text: str,
+            pseudonyms: str, workers: int, describe: bool, as_json: bool, strict: bool) -> int:  # fmt: skip
+    """Run `scanprior deidentify`; returns the exit code."""
+    for name, value in (("faces", faces), ("text", text)):
+        if value not in ("auto", "remove", "keep"):
+            raise ScanpriorError(f"--{name} {value!r} is not known", hint="allowed: auto, remove, keep")
+    if describe:
+        for row in rules.describe(rules.profile(profile, options)):
+            print(json.dumps(row) if as_json else f"({row['tag'][:4]},{row['tag'][4:]})  {row['action']:<34} {row['table']:<20} {row['options']}")
+        return 0
+    done = deidentify_folder(source, destination, key=read_key(key), profile=profile, options=options, faces=faces,  # type: ignore[arg-type]
+                             text=text, pseudonyms=pseudonyms, workers=workers)  # type: ignore[arg-type]  # fmt: skip
+    if as_json:
+        print(json.dumps(asdict(done), sort_keys=True))
+    else:
+        print(f"{done.files.get('written', 0)} files written, {done.files.get('quarantined', 0)} quarantined, "
+              f"{done.patients} patients; faces: {done.faces}; see audit.html in the output folder")  # fmt: skip
+    return 1 if strict and done.files.get("quarantined") else 0
+
+
+def _plan(source: Path, key: bytes) -> tuple[list[_Job], list[Line]]:
+    """Group the files below `source` into series; files that are no image get their audit line at once."""
+    series: dict[tuple[str, str], list[tuple[Path, str]]] = {}
+    lines: list[Line] = []
+    for path, relative in _walk(source):
+        if is_nifti(path):
+            series[_volume_identity(relative), relative] = [(path, relative)]
+            continue
+        try:
+            core = dicom.read(path, only_core=True)
+        except Refused as refused:
+            lines.append(Line(file_pseudonym(key, relative), None, "quarantined", refused.code, refused.sentence, {}, (), ""))
+            continue
+        uid = dicom.first(core, "SeriesInstanceUID") or relative
+        series.setdefault((dicom.identity(core), uid), []).append((path, relative))
+    return [_Job(files, identity) for (identity, _), files in sorted(series.items())], lines
+
+
+def _walk(source: Path) -> Iterator[tuple[Path, str]]:
+    """All files in a fixed order with their names relative to `source`; links that leave the tree are not followed."""
+    for folder, folders, files in os.walk(source):
+        folders.sort()
+        for name in sorted(files):
+            path = Path(folder) / name
+            if path.is_file() and path.resolve().is_relative_to(source):
+                yield path, path.relative_to(source).as_posix()
+
+
+def _volume_identity(relative: str) -> str:
+    """Who a NIfTI file belongs to: its BIDS subject folder, else its own name."""
+    parts = Path(relative).parts
+    return next((part for part in parts[:-1] if part.startswith("sub-")), relative)
+
+
+def _run_jobs(jobs: list[_Job], settings: Settings, target: Path, workers: int) -> list[Outcome]:
+    if workers <= 1:
+        return [_job(job, settings, target) for job in jobs]
+    with ProcessPoolExecutor(max_workers=workers) as pool:
+        return list(pool.map(_job, jobs, [settings] * len(jobs), [target] * len(jobs), chunksize=4))
+
+
+def _job(job: _Job, settings: Settings, target: Path) -> Outcome:
+    _quiet()
+    patient = patient_pseudonym(settings.key, job.identity)
+    names = Names(patient, date_offset(settings.key, job.identity), settings.key)
+    path, relative = job.files[0]
+    if is_nifti(path):
+        suffix = ".nii.gz" if path.name.lower().endswith(".gz") else ".nii"
+        file = target / patient / f"{scan_pseudonym(settings.key, relative)}{suffix}"
+        outcome = deidentify_volume(path, relative, names=names, settings=settings, target=file)
+    else:
+        outcome = deidentify_series(job.files, names=names, settings=settings, folder=target / patient)
+    outcome.grid = outcome.removed = None
+    return outcome
+
+
+def _assemble(datasets: Sequence[Dataset]) -> Grid | None:
+    """The series as a volume, or None where the reader refuses."""
+    try:
+        stack = assemble(datasets)
+    except NoVolume:
+        return None
+    return Grid(stack.volume.array, stack.volume.affine, stack.order)
+
+
+def _quiet() -> None:
+    """Libraries quote values and paths in warnings and log lines; nothing of that may reach a terminal or a log file."""
+    warnings.simplefilter("ignore")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    logging.getLogger("nibabel").setLevel(logging.CRITICAL)

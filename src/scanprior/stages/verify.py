@@ -1,0 +1,82 @@
+"""The command verify, and the pipeline's gate: no original value may be anywhere in the output, in no name and in no byte."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from scanprior.errors import ScanpriorError
+from scanprior.privacy.pseudonyms import date_offset, identity_of, read_key
+from scanprior.privacy.secondpass import Dates, Finding, Needles, original_values, read_values, search_file
+
+
+class Originals(NamedTuple):
+    """What the inputs say: values as (kind, text), and who they are (for the offsets of their dates)."""
+
+    values: frozenset[tuple[str, str]]
+    identities: frozenset[str]
+
+
+def originals_of(files: Iterable[Path], *, extra: Iterable[str] = ()) -> Originals:
+    """Collect the original values of all files; `extra` are further ids (of label tables) to search for."""
+    values: set[tuple[str, str]] = set()
+    identities: set[str] = set(extra)
+    for file in files:
+        try:
+            values |= original_values(file)
+            identities.add(_identity(file))
+        except OSError:
+            continue
+    values |= {("id", text) for text in identities if len(text) > 3 and not text.startswith(("name:", "study:"))}
+    return Originals(frozenset(values), frozenset(identities - {""}))
+
+
+def search(folder: Path, originals: Originals, key: bytes) -> Iterator[Finding]:
+    """Search every file below `folder`, names and bytes; findings name output files only."""
+    needles = Needles(originals.values)
+    dates = {text[:8] for kind, text in originals.values if kind in ("date", "birth date")}
+    check = Dates(dates, (date_offset(key, identity) for identity in originals.identities))
+    for file in _files(folder):
+        yield from search_file(file, file.relative_to(folder).as_posix(), needles, check)
+
+
+def verify(src: Path, dst: Path, key: bytes) -> list[Finding]:
+    """Findings of original values of the tree `src` in the tree `dst`, which was made with `key`.
+
+    Raises:
+        ScanpriorError: one of the two is no folder, or `dst` holds nothing.
+    """
+    for folder, name in ((src, "SRC"), (dst, "DST")):
+        if not folder.is_dir():
+            raise ScanpriorError(f"{name} is no folder", hint="scanprior verify SRC DST --key FILE")
+    if not any(_files(dst)):
+        raise ScanpriorError("DST holds no file, so there is nothing to verify", hint="scanprior deidentify SRC DST --key FILE")
+    return list(search(dst, originals_of(_files(src)), key))
+
+
+def command(source: Path, destination: Path, *, key: Path) -> int:
+    """Run `scanprior verify`; prints one line per finding and returns the exit code."""
+    findings = verify(source, destination, read_key(key))
+    for finding in findings:
+        print(f"{finding.file}: an original {finding.kind} is in its {finding.where}")
+    print(f"{len(findings)} findings" if findings else "no original value was found")
+    return 1 if findings else 0
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        yield from (path for name in sorted(files) if (path := Path(place) / name).is_file())
+
+
+def _identity(file: Path) -> str:
+    """The patient's identity as the first pass would write it, read by this pass's own parser."""
+    found = {0x00100020: "", 0x00100010: "", 0x00100030: "", 0x0020000D: ""}
+    if file.name.lower().endswith((".nii", ".nii.gz")):
+        return ""
+    for value in read_values(file.read_bytes()):
+        if value.tag in found and not found[value.tag]:
+            found[value.tag] = value.data.decode("latin-1").strip(" \0")
+    return identity_of(*found.values())
