@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -59,24 +58,51 @@ def quarantined(table: pd.DataFrame) -> tuple[Quarantined, ...]:
 
 
 def deidentification(
-    summaries: Sequence[Mapping[str, Any]], *, profile: str, faces: str, text: str
+    summaries: Sequence[Mapping[str, Any]], series: Any, *, profile: str, faces: str, text: str
 ) -> Deidentification | None:
-    """The sum of the shards' summaries; nested counts are named by their path."""
+    """The sum of the shards' summaries (files, actions, codes, edition); None without any.
+
+    series: all shards' series.parquet; its column `removed` names a mask where voxels of a face were removed.
+    """
     if not summaries:
         return None
+    removed = int(series["removed"].notna().sum()) if "removed" in series else 0
+    kept = len(series) - removed
+    rows = [(FILES.get(name, f"files: {name}"), count(number)) for name, number in _sum(summaries, "files")]
+    rows += [("scans with a face removed", count(removed)), ("scans of which nothing was removed", count(kept))]
+    rows += [(ACTIONS.get(name, name.replace("-", " ")), count(number)) for name, number in _sum(summaries, "actions")]
+    codes = [code for code, _ in _sum(summaries, "codes")]
+    if codes:
+        rows.append(("methods declared in the files (DICOM CID 7050)", ", ".join(codes)))
+    editions = sorted({str(summary["edition"]) for summary in summaries if summary.get("edition")})
+    if editions:
+        rows.append(("rules of DICOM PS3.15, edition", ", ".join(editions)))
+    return Deidentification(profile, faces, text, tuple(rows), removed, kept)
+
+
+def _sum(summaries: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, int]]:
     totals: dict[str, int] = {}
     for summary in summaries:
-        for name, number in _leaves(summary, ""):
-            totals[name] = totals.get(name, 0) + number
-    removed = sum(number for name, number in totals.items() if re.search(r"faces?: (removed|defaced)", name))
-    kept = sum(number for name, number in totals.items() if name.startswith("face")) - removed
-    return Deidentification(profile, faces, text, tuple(totals.items()), removed, max(kept, 0))
+        for name, number in (summary.get(key) or {}).items():
+            totals[name] = totals.get(name, 0) + int(number)
+    return sorted(totals.items())
 
 
-def _leaves(value: Mapping[str, Any], path: str) -> Iterable[tuple[str, int]]:
-    for key, item in value.items():
-        name = f"{path}: {key}".removeprefix(": ").replace("_", " ").replace("-", " ")
-        if isinstance(item, Mapping):
-            yield from _leaves(item, name)
-        elif isinstance(item, int) and not isinstance(item, bool):
-            yield name, item
+# What the actions of the de-identification mean, for a reader who doesn't know the rules' names.
+FILES = {"written": "files written", "quarantined": "files in quarantine", "duplicate": "files that came twice"}
+ACTIONS = {
+    "removed": "attributes removed",
+    "private": "private attributes removed",
+    "rejected": "values refused, not of their kind",
+    "unreadable": "attributes removed, unreadable",
+    "replaced": "identifiers replaced by pseudonyms",
+    "shifted": "dates shifted",
+    "capped": "ages over 89 made one class",
+    "cleaned": "texts reduced to allowed words",
+    "swept": "values removed because they held an identifier",
+    "scrubbed": "compressed pixels freed of comments",
+    "trimmed": "pixels freed of trailing bytes",
+    "masked": "pixels freed of unused bits",
+    "blanked": "frames with text blanked",
+    "already-deidentified": "files that were de-identified before",
+}

@@ -149,10 +149,11 @@ class Deidentification:
     profile: str
     faces: str
     text: str
-    counts: tuple[tuple[str, int], ...]
-    """(what, how many), e.g. ("files read", 812), ("faces removed", 36)"""
+    rows: Table
+    """(what, how many), e.g. ("files written", "812")"""
     faces_removed: int = 0
     faces_kept: int = 0
+    """scans of which no voxel was removed"""
 
 
 @dataclass(frozen=True)

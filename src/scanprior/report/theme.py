@@ -79,7 +79,8 @@ def svg(figure: Figure, name: str, alt: str) -> str:
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
-    text = re.sub(r"font: (?:[\w]+ )*?([\d.]+px) [^;\"]+", r"font: \1 var(--sans)", text)
+    text = re.sub(r"font-family: [^;\"]+;? ?", "", text)  # the page's own
+    text = re.sub(r' transform="rotate\(-?0 [^"]*\)"', "", text)
     for variable, colour in COLOURS.items():
         text = text.replace(colour, f"var(--{variable})")
     text = re.sub(r"\n\s*", "\n", text)

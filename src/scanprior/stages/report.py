@@ -69,7 +69,7 @@ def gather(study: Study) -> ReportContent:
         quarantine=cohort.quarantined(read_quarantine(study, *STEPS)),
         deidentification=cohort.deidentification(
             [summary for folder in _shards(study, "deidentify") if (summary := _json(folder / "summary.json"))],
-            profile=config.privacy.profile, faces=config.privacy.faces, text=config.privacy.text,
+            _series(study), profile=config.privacy.profile, faces=config.privacy.faces, text=config.privacy.text,
         ),
         patches=_patches(study),
         filters=_filters(first),
@@ -247,6 +247,12 @@ def _draws(study: Study, arm: str, name: str) -> pd.DataFrame:
         file = study.folder("train", job_name(arm=arm, draw=draw)) / f"{name}.parquet"
         if file.exists():
             frames.append(pd.read_parquet(file).assign(draw=draw))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _series(study: Study) -> pd.DataFrame:
+    files = [folder / "series.parquet" for folder in _shards(study, "deidentify")]
+    frames = [pd.read_parquet(file) for file in files if file.exists()]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 

@@ -1,0 +1,194 @@
+"""The page: what it holds, that it escapes, that it is the same bytes, that it needs nothing from anywhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scanprior.report.content import Check, Difference, Montage, Point, Quarantined, ReportContent, Study
+from scanprior.report.page import render
+from tests.report.example import patient_content, voxel_content
+
+HOUSE = Path(__file__).parents[2]
+EVIL = "<script>alert('x')</script>&\"$a_b$"
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, ids, and what is not closed."""
+
+    VOID = frozenset({"meta", "link", "img", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open.pop() == tag
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render(voxel_content())
+
+
+def test_everything_is_there(page: str) -> None:
+    for needle in (
+        "Pretraining helps", "+0.012", "1.7×", "disjoint", "dbn_bernoulli", "0.676 to 0.709", "Dice per class",
+        "posterior", "P-0000000003", "missing-slice", "F-0a1b2c3d4e", "not the same as anonymous",
+        "First-layer filters", "Reconstructions", "reconstruction error", "validation patients by epoch",
+        "10\u202fmin 30\u202fs", "1.0\u202fGB", "instruction set", "3f" * 32, "scanprior run hippocampus.yaml",
+        "Hinton", "2.13.0", "permuted labels",
+    ):  # fmt: skip
+        assert needle in page, needle
+
+
+def test_the_verdict_comes_first(page: str) -> None:
+    text = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    assert text.index("Pretraining helps") < text.index("<svg") < text.index('id="cohort"')
+
+
+def test_equal_contents_give_equal_bytes(page: str, tmp_path: Path) -> None:
+    assert render(voxel_content()) == page
+    code = (
+        "import sys; from tests.report.example import voxel_content; from scanprior.report.page import render; "
+        "sys.stdout.buffer.write(render(voxel_content()).encode())"
+    )
+    environment = {"PYTHONHASHSEED": "7", "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment, cwd=HOUSE)
+    assert other.stdout.decode() == page
+
+
+def test_nothing_is_asked_from_anywhere(page: str) -> None:
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "@import" not in page
+    reader = read(page)
+    for tag, attributes in reader.tags:
+        assert tag not in ("script", "iframe", "object", "embed", "form")
+        for name in ("src", "href"):
+            address = attributes.get(name) or ""
+            assert address == "" or address.startswith(("data:", "#")), (tag, address[:60])
+        assert not any(name.startswith("on") for name in attributes)
+    policy = next(
+        a["content"] for t, a in reader.tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert "script-src" not in policy
+
+
+def test_it_can_be_read_without_eyes(page: str) -> None:
+    reader = read(page)
+    names = [tag for tag, _ in reader.tags]
+    for landmark in ("header", "nav", "main", "footer", "h1"):
+        assert names.count(landmark) == 1, landmark
+    assert ("html", {"lang": "en"}) in reader.tags
+    for tag, attributes in reader.tags:
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "svg":
+            assert attributes["role"] == "img"
+            assert attributes["aria-label"]
+        if tag == "th":
+            assert attributes["scope"] in ("row", "col")
+    ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = [attributes["href"] for tag, attributes in reader.tags if tag == "a"]
+    assert all((target or "")[1:] in ids for target in targets)
+
+
+def test_the_curve_speaks_its_ends(page: str) -> None:
+    label = next(a["aria-label"] for t, a in read(page).tags if t == "svg")
+    assert label is not None
+    assert "dbn 0.693 with 2 and 0.936 with 40 labelled patients" in label
+
+
+def test_what_a_study_calls_things_is_escaped() -> None:
+    content = patient_content()
+    study = replace(content.study, classes=("_well", EVIL), arms=("dbn", "scratch", "mlp", EVIL))
+    content = replace(
+        content, study=study, best_other=EVIL, points=(*content.points, Point(EVIL, 8, 0.7, 0.6, 0.8)),
+        quarantine=(Quarantined("index", "F-1", None, EVIL, EVIL),), checks=(Check(EVIL, True, EVIL),),
+        differences=(*content.differences, Difference("dbn", EVIL, None, 0.1, 0.0, 0.2)),
+        patches=Montage(((EVIL, np.zeros((2, 5, 5), np.float32)),)), no_verdict=EVIL,
+    )  # fmt: skip
+    for given in (content, replace(content, verdict=None)):
+        page = render(given)
+        assert "<script" not in page
+        assert "&lt;script&gt;" in page
+        read(page)
+
+
+@pytest.mark.parametrize("outcome", ["harms", "equivalent", "inconclusive"])
+def test_other_verdicts_render(outcome: str) -> None:
+    read(render(voxel_content(outcome)))
+    read(render(patient_content(outcome)))
+
+
+def test_simulated_and_quick_are_marked_before_the_verdict() -> None:
+    content = patient_content()
+    page = render(replace(content, study=replace(content.study, quick=True)))
+    assert page.index("Simulated cohort") < page.index('id="verdict-title"')
+    assert page.index("not for claims") < page.index('id="verdict-title"')
+    assert "Simulated cohort" not in render(voxel_content())
+
+
+def test_an_empty_study_is_told_honestly_and_does_not_break() -> None:
+    study = Study("empty", "patient", ("a", "b"), "auc", ("dbn", "scratch"), (4, 8), 2, "cv", "disjoint", 1)
+    page = render(ReportContent(study=study, verdict=None))
+    read(page)
+    for needle in (
+        "No verdict", "no label-budget curve", "No paired difference", "Without any result: dbn, scratch",
+        "no canaries", "No prior was trained", "left no filters", "no patches to show", "No curves of pretraining",
+        "a record of what it cost", "left no summary", "not recorded",
+    ):  # fmt: skip
+        assert needle in page, needle
+
+
+def test_an_arm_without_results_is_named() -> None:
+    content = voxel_content()
+    page = render(replace(content, points=tuple(point for point in content.points if point.arm != "cnn"), filters=None))
+    assert "Without any result: cnn." in page
+    assert "left no filters" in page
+
+
+def test_missing_intervals_are_not_drawn() -> None:
+    content = voxel_content("inconclusive")
+    assert content.verdict is not None
+    nan = float("nan")
+    nothing = Difference("dbn", "scratch", None, nan, nan, nan)
+    page = render(replace(content, verdict=replace(content.verdict, primary=nothing), differences=(nothing,)))
+    read(page)
+    assert "No interval could be computed" in page
+    assert "nan" not in re.sub(r"<style>.*?</style>|data:image/png[^\"]+", "", page, flags=re.DOTALL)
+
+
+def test_a_prior_that_saw_tested_patients_is_marked() -> None:
+    content = voxel_content()
+    page = render(replace(content, priors=(replace(content.priors[0], test_overlap=12),)))
+    assert '<td class="bad">12</td>' in page

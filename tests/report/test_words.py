@@ -1,0 +1,133 @@
+"""The sentences: every verdict, nothing stronger than its interval."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scanprior.report.content import Deidentification, Difference, Multiplier
+from scanprior.report.words import banners, describe_arm, multiplier, opening, plain, residual_risk
+from tests.report.example import patient_content, voxel_content
+
+
+@pytest.mark.parametrize(
+    ("outcome", "claim", "change"),
+    [
+        ("helps", "Pretraining helps", "0.021 higher"),
+        ("harms", "Pretraining harms", "0.019 lower"),
+        ("equivalent", "no difference that matters", "0.004 higher"),
+        ("inconclusive", "Inconclusive", "0.006 higher"),
+    ],
+)
+def test_opening_says_delta_interval_margin_patients_and_draws(outcome: str, claim: str, change: str) -> None:
+    said = opening(voxel_content(outcome))
+    assert claim in said.claim
+    for part in (change, "Dice", "interval", "margin 0.010", "60 patients tested", "5 draws"):
+        assert part in said.facts
+    assert said.plain
+
+
+def test_only_the_open_verdict_says_how_many_patients_would_decide() -> None:
+    assert "about 140 tested patients" in opening(voxel_content("inconclusive")).facts
+    assert "decide" not in opening(voxel_content("helps")).facts
+    content = voxel_content("inconclusive")
+    assert content.verdict is not None
+    hopeless = replace(content, verdict=replace(content.verdict, patients_needed=None))
+    assert "alone would hardly decide it" in opening(hopeless).facts
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome", "needle", "absent"),
+    [
+        (0.012, 0.03, "helps", "at least as large as the margin", "may be smaller"),
+        (0.004, 0.03, "helps", "may be smaller than the margin", "at least as large"),
+        (0.001, 0.007, "equivalent", "real, but smaller", "Any difference"),
+        (-0.004, 0.007, "equivalent", "Any difference is smaller", "real"),
+        (-0.004, 0.016, "inconclusive", "a gain that matters and no difference", "a loss that matters"),
+        (-0.02, 0.02, "inconclusive", "a loss that matters", "helps"),
+        (-0.02, 0.004, "inconclusive", "no difference at all and a loss that matters", "a gain"),
+        (float("nan"), float("nan"), "inconclusive", "Without an interval everything is possible", "gain"),
+    ],
+)
+def test_the_plain_sentence_follows_the_interval(
+    low: float, high: float, outcome: str, needle: str, absent: str
+) -> None:
+    content = voxel_content()
+    assert content.verdict is not None
+    verdict = replace(content.verdict, outcome=outcome, primary=Difference("dbn", "scratch", None, 0.0, low, high))
+    sentence = plain(content.study, verdict)
+    assert needle in sentence
+    assert absent not in sentence
+
+
+def test_a_missing_interval_is_said_with_its_cause() -> None:
+    content = voxel_content("inconclusive")
+    assert content.verdict is not None
+    nan = float("nan")
+    verdict = replace(content.verdict, primary=Difference("dbn", "scratch", None, nan, nan, nan), note="one draw only")
+    facts = opening(replace(content, verdict=verdict)).facts
+    assert "no interval" in facts
+    assert "one draw only" in facts
+    assert "nan" not in facts
+
+
+def test_a_failed_check_stops_the_verdict() -> None:
+    content = voxel_content("helps")
+    assert content.verdict is not None
+    said = opening(replace(content, verdict=replace(content.verdict, stopped=("Permuted labels gave 0.81.",))))
+    assert said.claim == "No verdict"
+    assert "must not be used" in said.facts
+    assert "Permuted labels gave 0.81." in said.plain
+
+
+def test_no_primary_comparison_is_no_verdict() -> None:
+    said = opening(replace(voxel_content(), verdict=None, no_verdict="The study has no arm with a prior."))
+    assert said.claim == "No verdict"
+    assert said.facts == "The study has no arm with a prior."
+
+
+@pytest.mark.parametrize(
+    ("value", "needles"),
+    [
+        (Multiplier(1.7, 1.2, 2.6), ("1.7×", "1.2× to 2.6×", "1.7 times as many")),
+        (Multiplier(9.0, 1.4, 12.0, ("estimate", "high")), ("at least 9.0×", "to beyond what the budgets can show")),
+        (
+            Multiplier(0.2, 0.1, 0.6, ("estimate", "low")),
+            ("at most 0.2×", "from below what the budgets can show to 0.6×"),
+        ),
+        (Multiplier(1.1, 0.2, 5.0, ("low", "high")), ("on either side", "not shown, since 1× lies inside")),
+        (Multiplier(1.5, None, None), ("interval can’t be given",)),
+        (Multiplier(None, None, None), ("can’t be read",)),
+        (None, ("can’t be read",)),
+    ],
+)
+def test_label_multiplier(value: Multiplier | None, needles: tuple[str, ...]) -> None:
+    sentence = multiplier(value, 0.95)
+    for needle in needles:
+        assert needle in sentence
+
+
+def test_banners_mark_what_is_no_finding() -> None:
+    study = replace(patient_content().study, quick=True, scope="transductive")
+    assert [title for title, _ in banners(study)] == [
+        "Simulated cohort",
+        "Quick — not for claims",
+        "Transductive prior",
+    ]
+    assert banners(voxel_content().study) == []
+
+
+def test_residual_risk_speaks_of_faces_only_where_there_were_any() -> None:
+    removed = " ".join(residual_risk(Deidentification("research", "auto", "auto", (), faces_removed=3)))
+    assert "28 to 38 %" in removed
+    assert "not the same as anonymous" in removed
+    kept = " ".join(residual_risk(Deidentification("research", "keep", "auto", (), faces_kept=9)))
+    assert "28 to 38 %" not in kept
+    assert "In 9 scans nothing was removed" in kept
+
+
+def test_arms_are_described_with_their_hidden_kind() -> None:
+    assert describe_arm("dbn_bernoulli") == "the network started from the prior, Bernoulli hidden units"
+    assert describe_arm("pca_logistic") == "logistic regression on principal components"
+    assert describe_arm("unheard_of") == ""
