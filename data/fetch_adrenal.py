@@ -8,8 +8,8 @@ Writes data/fetched/adrenal/images/*.nii.gz and data/fetched/adrenal/labels.csv 
 `split` is the official one, but every other training gland plays the unlabelled archive (pool).
 
 Source: MedMNIST+ (Yang et al., Scientific Data 2023, doi 10.1038/s41597-022-01721-8; zenodo.org/records/10519652),
-CC BY 4.0. The file holds no patient ids: two glands of one person can't be told, so every gland counts as a patient here,
-and intervals come out too narrow. The official split is by person; keep it (scheme: given).
+CC BY 4.0. The file holds no patient ids: two glands of one person can't be told, so every gland counts as a patient
+here, and intervals come out too narrow. The official split is by person; keep it (scheme: given).
 """
 
 from __future__ import annotations
