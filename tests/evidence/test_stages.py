@@ -148,6 +148,24 @@ def test_a_prediction_for_a_training_patient_stops_the_study(finished):
     assert not (finished.results / "verdict.json").exists()
 
 
+def test_a_prior_that_saw_a_test_patient_stops_the_study(finished):
+    tested = read(finished, "split", "split.json")["draws"][0]["test"][0]
+    folder = finished.folder("pretrain", "rectified/all")
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps({"notes": {"patients_seen": [tested]}}))
+    with pytest.raises(StageError, match="the prior has seen the scans of 1 test patients"):
+        evaluate.run(finished)
+
+
+def test_the_same_volume_under_two_patients_stops_the_study(finished):
+    scans = pd.DataFrame({"scan": ["S-1", "S-2", "S-3"], "patient": cohort()["patient"][:3]})
+    publish(finished.folder("prepare", "shard-0"), {"scans.parquet": scans})
+    digests = {"S-1.image.npy": "a", "S-2.image.npy": "b", "S-3.image.npy": "b"}
+    (finished.folder("prepare", "shard-0") / "digests.json").write_text(json.dumps(digests))
+    with pytest.raises(StageError, match="exactly the same voxels"):
+        evaluate.run(finished)
+
+
 def test_no_prior_beside_its_twin_is_said(tmp_path):
     study = make_study(tmp_path, arms="cnn, mlp", evaluation=HOLDOUT, voxel=True)
     write_index(study, cohort(80, 70, voxel=True))

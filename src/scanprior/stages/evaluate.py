@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from scanprior.evidence.analysis import (
     secondary_pairs,
 )
 from scanprior.evidence.bootstrap import REPLICATES, Inference
-from scanprior.evidence.leaks import Leak, overlaps, strangers
+from scanprior.evidence.leaks import Leak, identical, overlaps, prior_on_test, strangers
 from scanprior.evidence.tables import Arm, Design, design_of, long_scores, read_arm
 from scanprior.evidence.verdict import sentence
 from scanprior.pipeline import job_name
+from scanprior.privacy.pseudonyms import patient_pseudonym
 from scanprior.stages.stage import Stage, open_stage
 from scanprior.study import Study
 
@@ -42,6 +44,7 @@ def run(study: Study) -> None:
         design = design_of(split, patients, study.config.metric)  # pyright: ignore[reportArgumentType]
         arms = [read_arm(name, _tables(study, name, "predictions"), design) for name in study.config.arms]
         leaks = overlaps(split) + [leak for arm in arms for leak in strangers(arm.name, arm.strangers)]
+        leaks += _prior_leaks(study, split) + _voxel_leaks(study)
         _refuse(leaks, study)
         Evaluation(stage, design, arms, patients).write(leaks)
 
@@ -195,6 +198,36 @@ def _tables(study: Study, arm: str, name: str) -> pd.DataFrame:
             f"arm {arm} has no {name} in any draw", hint="run the stage train first: scanprior run STUDY.yaml"
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _prior_leaks(study: Study, split: dict[str, Any]) -> list[Leak]:
+    """Test patients that a prior has seen according to its own record; a transductive prior is meant to."""
+    if study.config.prior.scope == "transductive":
+        return []
+    found: list[Leak] = []
+    for job in study.jobs("pretrain"):
+        file = study.folder("pretrain", job_name(**job)) / "record.json"
+        if file.exists():
+            seen = json.loads(file.read_text(encoding="utf-8"))["notes"]["patients_seen"]
+            where = re.fullmatch(r"d(\d+)-f(\d+)", job["context"])
+            found += prior_on_test(seen, split, *(map(int, where.groups()) if where else ()))
+    return found
+
+
+def _voxel_leaks(study: Study) -> list[Leak]:
+    """Patients whose prepared volumes are the same bytes, whatever format and header they came with."""
+    rows: list[tuple[str, str]] = []
+    for job in study.jobs("prepare"):
+        folder = study.folder("prepare", job_name(**job))
+        if (folder / "scans.parquet").exists():
+            digests = json.loads((folder / "digests.json").read_text(encoding="utf-8"))
+            scans = pd.read_parquet(folder / "scans.parquet", columns=["scan", "patient"])
+            rows += [
+                (patient, digests[f"{scan}.image.npy"])
+                for scan, patient in zip(scans["scan"], scans["patient"], strict=True)
+            ]
+    together = [[patient_pseudonym(study.key, one) for one in ids] for ids in study.config.cohort.together]
+    return identical(pd.DataFrame(rows, columns=["patient", "digest"]), together)
 
 
 def _seconds(study: Study, arm: str) -> float:
