@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from report_example import patient_content, voxel_content
 
 from scanprior.report.page import render
-from tests.report.example import patient_content, voxel_content
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: the page is not opened here"
-)
+playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: the page is not opened here")
 CHROMIUM = next((p for p in (Path("/usr/bin/chromium"), Path("/usr/bin/chromium-browser")) if p.exists()), None)
 QUIET = ("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip

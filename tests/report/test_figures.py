@@ -8,13 +8,13 @@ import io
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from report_example import ARMS, differences, voxel_content
 
 from scanprior.report.curve import label_budget_curve
 from scanprior.report.forest import forest, row_labels
 from scanprior.report.montage import strip
 from scanprior.report.panels import panels
 from scanprior.report.theme import COLOURS, role
-from tests.report.example import ARMS, differences, voxel_content
 
 
 def curve() -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from report_example import patient_content, voxel_content
 
 from scanprior.report.content import Deidentification, Difference, Multiplier
 from scanprior.report.words import banners, describe_arm, multiplier, opening, plain, residual_risk
-from tests.report.example import patient_content, voxel_content
 
 
 @pytest.mark.parametrize(
