@@ -18,7 +18,8 @@ def encode(x, y, z):
 
 
 def slice_at(position, *, axes=AXIAL, spacing=(2.0, 2.0), size=(12, 10), slope=1.0, intercept=0.0, number=1,
-             series="1.2.3", patient="PAT001", signed=True, sop_class=CT, value=encode, **attributes) -> Dataset:  # fmt: skip
+             series="1.2.3", patient="PAT001", signed=True, sop_class=CT, value=encode,
+             **attributes) -> Dataset:  # fmt: skip
     """One image (rows, columns) = size at `position` (LPS mm); pixels = value(world position), through the rescale."""
     rows, columns = size
     row, column = np.array(axes, dtype=float)

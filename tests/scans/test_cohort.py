@@ -17,10 +17,10 @@ COLUMNS = Columns(patient="id", label="dx")
 
 
 def source(number, patient, *, digest=None, **facts) -> Source:
-    plain = {"kind": "dicom", "key": f"k{number}", "names": (f"n{number}",), "files": (), "patient_id": patient, "patient_name": "",
-             "birth_date": "", "study_uid": "", "description": "T1", "modality": "MR", "study_date": "", "scanner": "", "sex": "",
-             "age": None, "shape": (4, 4, 4), "spacing": (1, 1, 1), "affine": tuple(np.eye(4).ravel()),
-             "digest": digest or f"d{number:03}"}  # fmt: skip
+    plain = {"kind": "dicom", "key": f"k{number}", "names": (f"n{number}",), "files": (), "patient_id": patient,
+             "patient_name": "", "birth_date": "", "study_uid": "", "description": "T1", "modality": "MR",
+             "study_date": "", "scanner": "", "sex": "", "age": None, "shape": (4, 4, 4), "spacing": (1, 1, 1),
+             "affine": tuple(np.eye(4).ravel()), "digest": digest or f"d{number:03}"}  # fmt: skip
     return Source(**{**plain, **facts})
 
 

@@ -29,8 +29,8 @@ def problem(found):
 
 
 def test_the_facts_of_a_series(tmp_path):
-    facts = {"PatientSex": "F", "PatientAge": "045Y", "StudyDate": "20200131", "SeriesDescription": "T1 ax", "Modality": "MR",
-             "Manufacturer": "ACME", "ManufacturerModelName": "X1", "StationName": "R2"}  # fmt: skip
+    facts = {"PatientSex": "F", "PatientAge": "045Y", "StudyDate": "20200131", "SeriesDescription": "T1 ax",
+             "Modality": "MR", "Manufacturer": "ACME", "ManufacturerModelName": "X1", "StationName": "R2"}  # fmt: skip
     write(tmp_path, series(6, patient="MRN1", **facts))
     source = only(discover(tmp_path))
     assert (source.kind, source.patient_id, source.sex, source.age) == ("dicom", "MRN1", "F", 45)
@@ -127,6 +127,13 @@ def test_headers_alone_give_grid_and_problem_without_a_digest(tmp_path):
         assert full.affine == pytest.approx(quick.affine)
 
 
+def test_pixels_of_unwanted_series_are_not_read(tmp_path):
+    write(tmp_path, series(6, SeriesDescription="T1"), "a")
+    write(tmp_path, series(6, SeriesDescription="T2", series="1.9"), "b")
+    found = discover(tmp_path, wanted=lambda source: source.description == "T1")
+    assert {source.description: source.digest is None for source in found.sources} == {"T1": False, "T2": True}
+
+
 def test_progress_reaches_its_total(tmp_path):
     write(tmp_path, series(6))
     seen = []
@@ -167,7 +174,8 @@ def test_nothing_of_a_header_reaches_the_terminal(tmp_path, capfd, caplog):
 
 @pytest.mark.parametrize(
     ("age", "birth", "day", "years"),
-    [("045Y", "", "", 45), ("018M", "", "", 1), ("010D", "", "", 0), ("", "19500615", "20200614", 69), ("", "19500615", "20200615", 70),
+    [("045Y", "", "", 45), ("018M", "", "", 1), ("010D", "", "", 0), ("", "19500615", "20200614", 69),
+     ("", "19500615", "20200615", 70),
      ("abc", "x", "y", None), ("", "20300101", "20200101", None)],
 )  # fmt: skip
 def test_age(age, birth, day, years):

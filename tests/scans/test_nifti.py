@@ -80,6 +80,10 @@ def test_refusals(tmp_path):
     content[280:284] = np.float32(np.nan).tobytes()
     (tmp_path / "d.nii").write_bytes(content)
     assert reason(tmp_path / "d.nii") == "no-geometry"
+    content = bytearray(write(tmp_path / "g.nii").read_bytes())
+    content[108:112] = np.float32(0).tobytes()
+    (tmp_path / "g.nii").write_bytes(content)
+    assert reason(tmp_path / "g.nii") == "undecodable"
     (tmp_path / "e.nii").write_bytes(b"not an image at all")
     assert reason(tmp_path / "e.nii") == "undecodable"
     (tmp_path / "f.nii.gz").write_bytes(b"")

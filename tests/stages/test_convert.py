@@ -41,8 +41,8 @@ def study(tmp_path, monkeypatch) -> Study:
     )
     write_nifti(flip, source / "P-1" / "S-c.label.nii.gz")
     write_nifti(Volume(volume.array > 1050, volume.affine), source / "removed.nii.gz")
-    rows.append({"scan": "S-c", "patient": "P-1", "order": 0, "files": '["P-1/S-c.nii.gz"]', "label": "P-1/S-c.label.nii.gz",
-                 "removed": "removed.nii.gz"})  # fmt: skip
+    rows.append({"scan": "S-c", "patient": "P-1", "order": 0, "files": '["P-1/S-c.nii.gz"]',
+                 "label": "P-1/S-c.label.nii.gz", "removed": "removed.nii.gz"})  # fmt: skip
     rows.append({**rows[-1], "scan": "S-d", "order": 3, "label": "removed.nii.gz", "removed": "P-1/lost.nii.gz"})
     pd.DataFrame(rows).to_parquet(source / "series.parquet")
     return made

@@ -24,8 +24,9 @@ def hospital(root, *, patients=6):
     rng = np.random.default_rng(0)
     for n in range(patients - 1):
         noise = rng.integers(0, 50, (12, 10))
-        facts = {"PatientBirthDate": "19200101", "StudyDate": f"2020010{n + 1}", "PatientSex": "F", "Modality": "MR",
-                 "InstitutionName": "Secretville", "StationName": f"SCANNER9{n % 2}", "Manufacturer": "ACME"}  # fmt: skip
+        facts = {"PatientBirthDate": "19200101", "StudyDate": f"2020010{n + 1}", "PatientSex": "F",
+                 "Modality": "MR", "InstitutionName": "Secretville", "StationName": f"SCANNER9{n % 2}",
+                 "Manufacturer": "ACME"}  # fmt: skip
         for k, dataset in enumerate(
             series(
                 6, series=f"1.2.{n}", patient=f"MRN7{n}", value=lambda x, y, z, noise=noise: 500 + noise + z, **facts
@@ -202,3 +203,16 @@ def test_voxel_task_pairs_maps_by_stem(tmp_path):
     assert scans["has_map"].sum() == patients["labelled"].sum() == 3
     maps = pd.read_parquet(made.private / "sources.parquet")["label_map"].dropna()
     assert len(maps) == 3
+
+
+def test_names_that_are_no_text_are_taken_as_they_are(raw, tmp_path):
+    """Old CDs name files in Latin-1: bytes that are no UTF-8."""
+    rng = np.random.default_rng(5)
+    name = b"M\xfcller.nii.gz".decode("utf-8", "surrogateescape")
+    write_nifti(Volume(rng.integers(0, 99, (8, 8, 8)).astype(np.int16), np.eye(4)), raw / name)
+    (raw / name.replace(".nii.gz", ".pdf")).write_bytes(b"%PDF")
+    made = study(tmp_path)
+    index.run(made)
+    assert len(pd.read_parquet(made.private / "crosswalk.parquet")) == 7
+    files = [name for text in pd.read_parquet(made.private / "sources.parquet")["files"] for name in json.loads(text)]
+    assert str(raw.resolve() / name) in files

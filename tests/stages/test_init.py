@@ -36,8 +36,8 @@ def deliver(root, patients=14, *, t2=True):
     for n in range(patients):
         for name in ("T1 mprage", "T2 tse") if t2 else ("T1 mprage",):
             noise = rng.integers(0, 99, (12, 10))
-            datasets = series(6, series=f"1.{n}.{len(name)}", patient=f"ID{n:02}", SeriesDescription=name, PatientSex="F",
-                              value=lambda x, y, z, noise=noise: noise + z + 500)  # fmt: skip
+            datasets = series(6, series=f"1.{n}.{len(name)}", patient=f"ID{n:02}", SeriesDescription=name,
+                              PatientSex="F", value=lambda x, y, z, noise=noise: noise + z + 500)  # fmt: skip
             for k, dataset in enumerate(datasets):
                 save(dataset, root / f"p{n}" / name / f"{k}")
 

@@ -101,7 +101,7 @@ def join(
     problems += _two_persons(owned)
     usable: list[tuple[Source, str]] = []
     for source, identity in owned:
-        if not _selected(source, rules.select):
+        if not selected(source, rules.select):
             reason, sentence = "not-selected", "the study selects another series"
         elif source.problem is not None:
             reason, sentence = source.problem.reason, source.problem.sentence
@@ -183,8 +183,9 @@ def scan_name(text: str) -> str:
     return text.replace("\\", "/").removeprefix("./").removesuffix(".gz").removesuffix(".nii")
 
 
-def _selected(source: Source, select: Mapping[str, str]) -> bool:
-    texts = {"series": " ".join((source.description, *source.names)), "modality": source.modality}
+def selected(source: Source, select: Mapping[str, str]) -> bool:
+    """Whether a source is of the series (part of its description, for NIfTI its name too) and modality wanted."""
+    texts = {"series": source.description, "modality": source.modality}
     return all(wanted.lower() in texts.get(key, "").lower() for key, wanted in select.items())
 
 

@@ -67,18 +67,27 @@ def discover(
     *,
     skip: Set[Path] = frozenset(),
     voxels: bool = True,
+    wanted: Callable[[Source], bool] = lambda _: True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Found:
     """Read every header once and every pixel once; `skip` holds resolved files and folders that are no scans.
 
-    Without `voxels` only headers are read: no digest, and cut or undecodable pixels go unnoticed.
+    Without `voxels`, and for sources that are not `wanted`, only headers are read: no digest, and cut or undecodable
+    pixels go unnoticed.
     `progress(done, total)` counts files, each of them twice (header and pixels).
     """
     with quiet():
-        return _discover(root.resolve(), walk(root, skip=skip), voxels, progress)
+        return _discover(
+            root.resolve(),
+            walk(root, skip=skip),
+            lambda source: voxels and wanted(source),
+            progress or (lambda *_: None),
+        )
 
 
-def _discover(root: Path, delivery: Delivery, voxels: bool, progress: Callable[[int, int], None] | None) -> Found:
+def _discover(
+    root: Path, delivery: Delivery, wanted: Callable[[Source], bool], progress: Callable[[int, int], None]
+) -> Found:
     rejected = list(delivery.rejected)
     total = 2 * (len(delivery.dicom) + len(delivery.nifti))
     done = 0
@@ -86,8 +95,7 @@ def _discover(root: Path, delivery: Delivery, voxels: bool, progress: Callable[[
     def step(count: int) -> None:
         nonlocal done
         done += count
-        if progress is not None:
-            progress(done, total)
+        progress(done, total)
 
     groups: dict[tuple[str, str, str], list[Header]] = defaultdict(list)
     for path in delivery.dicom:
@@ -103,11 +111,11 @@ def _discover(root: Path, delivery: Delivery, voxels: bool, progress: Callable[[
         count = len(headers)
         headers, copies = _without_copies(headers)
         rejected += copies
-        sources.append(_from_dicom(headers, root, voxels=voxels))
+        sources.append(_from_dicom(headers, root, wanted))
         step(count)
     participants = read_participants(root)
     for path in delivery.nifti:
-        sources.append(_from_nifti(path, root, participants, voxels=voxels))
+        sources.append(_from_nifti(path, root, participants, wanted))
         step(2)
     return Found(sorted(sources, key=lambda source: source.key), sorted(rejected, key=lambda item: item.path))
 
@@ -131,7 +139,7 @@ def _without_copies(headers: Sequence[Header]) -> tuple[list[Header], list[Rejec
     return [header for group in kept.values() for header in group], copies
 
 
-def _from_dicom(headers: Sequence[Header], root: Path, *, voxels: bool) -> Source:
+def _from_dicom(headers: Sequence[Header], root: Path, wanted: Callable[[Source], bool]) -> Source:
     headers = sorted(headers, key=lambda header: (header.slice.position or (), header.instance, header.path))
     first = headers[0]
     folder = first.path.parent.name if first.path.parent != root else ""
@@ -157,14 +165,16 @@ def _from_dicom(headers: Sequence[Header], root: Path, *, voxels: bool) -> Sourc
             raise Refused("truncated", f"{cut} of {len(headers)} files end inside their header")
         grid = geometry([header.slice for header in headers])
         _check_extent(grid.shape)
-        if not voxels:
+        if not wanted(source):
             return _with_grid(source, grid.shape, grid.affine)
         return _with_voxels(source, assemble(read_images(source.files)).volume)
     except Refused as refused:
         return replace(source, problem=refused)
 
 
-def _from_nifti(path: Path, root: Path, participants: dict[str, dict[str, str | None]], *, voxels: bool) -> Source:
+def _from_nifti(
+    path: Path, root: Path, participants: dict[str, dict[str, str | None]], wanted: Callable[[Source], bool]
+) -> Source:
     facts = facts_of(path, root, participants)
     source = Source(
         kind="nifti",
@@ -183,7 +193,7 @@ def _from_nifti(path: Path, root: Path, participants: dict[str, dict[str, str | 
         age=facts.age,
     )
     try:
-        if not voxels:
+        if not wanted(source):
             shape, affine = read_grid(path)
             _check_extent(shape)
             return _with_grid(source, shape, affine)

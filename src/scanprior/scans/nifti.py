@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
@@ -44,6 +45,8 @@ def read_nifti(path: Path) -> Volume:
     """
     image = _image(_content(path))
     shape, affine = _grid(image.header)
+    if isinstance(image.dataobj, ArrayProxy) and image.dataobj.offset < image.header.sizeof_hdr + 4:
+        raise Refused("undecodable", "the header says that the voxels begin inside the header (vox_offset)")
     try:
         array = np.asarray(image.dataobj).reshape(shape)
     except (OSError, ValueError, EOFError):

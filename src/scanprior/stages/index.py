@@ -13,7 +13,7 @@ import pandas as pd
 
 from scanprior.errors import CohortError, ConfigError
 from scanprior.privacy.pseudonyms import file_pseudonym, identity_of, patient_pseudonym, scan_pseudonym
-from scanprior.scans.cohort import SELECTORS, Aside, Cohort, Rules, coded, join
+from scanprior.scans.cohort import SELECTORS, Aside, Cohort, Rules, coded, join, selected
 from scanprior.scans.discover import Source, discover
 from scanprior.scans.labels import Columns, Problem, missing_columns
 from scanprior.scans.table import Table, read_table
@@ -88,7 +88,13 @@ def survey(study: Study, *, voxels: bool = True, progress: Callable[[int, int], 
         together=study.config.cohort.together,
         limit=study.config.cohort.limit,
     )
-    found = discover(inputs.root, skip=inputs.skip, voxels=voxels, progress=progress)
+    found = discover(
+        inputs.root,
+        skip=inputs.skip,
+        voxels=voxels,
+        wanted=lambda source: selected(source, rules.select),
+        progress=progress,
+    )
     cohort = join(found, rules, labels=inputs.labels, patients=inputs.patients, maps=inputs.maps, voxels=voxels)
     _write_listing(study, cohort)
     _refuse(study, cohort.problems)
