@@ -196,6 +196,20 @@ def test_constant_predictions_are_inconclusive(tmp_path):
     assert np.isclose(verdict["arms"][0]["mean"], 0.5)
 
 
+def test_a_frozen_plan_is_hashed_and_deviations_are_listed(tmp_path):
+    study = make_study(tmp_path, arms="dbn, scratch", evaluation=CV)
+    digest = evaluate.freeze(study)
+    other = make_study(tmp_path, arms="dbn, scratch", evaluation=CV.replace("margin: 0.02", "margin: 0.05"))
+    write_index(other, cohort())
+    split.run(other)
+    train_all(other, gain={"dbn": 0.1, "scratch": 0.0})
+    evaluate.run(other)
+    plan = json.loads((other.results / "verdict.json").read_text())["plan"]
+    assert plan == {"sha256": digest, "frozen": True, "deviations": ["evaluation.margin was 0.02 and is 0.05"]}
+    with pytest.raises(StageError, match="can't be frozen any more"):
+        evaluate.freeze(other)
+
+
 def test_neither_stage_imports_torch():
     code = "import sys, scanprior.stages.split, scanprior.stages.evaluate; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -24,6 +24,7 @@ from scanprior.evidence.analysis import (
 )
 from scanprior.evidence.bootstrap import REPLICATES, Inference
 from scanprior.evidence.leaks import Leak, identical, overlaps, prior_on_test, strangers
+from scanprior.evidence.plan import deviations, plan_digest, plan_of
 from scanprior.evidence.tables import Arm, Design, design_of, long_scores, read_arm
 from scanprior.evidence.verdict import sentence
 from scanprior.pipeline import job_name
@@ -106,7 +107,7 @@ class Evaluation:
             "schema": content.SCHEMA, "study": config.study, "metric": metric, "best_without_prior": best,
             "arms": [self._arm(name, curves[name]) for name in names],
             "leaks": [leak._asdict() for leak in leaks], "canaries": [],
-            "plan": {"sha256": _plan_digest(self.stage.study), "deviations": []},
+            "plan": _plan(self.stage),
         }  # fmt: skip
         if pair is None:
             text = "Whether pretraining helps can't be told: no arm with a prior stands beside its twin without one."
@@ -167,6 +168,7 @@ class Evaluation:
         })  # fmt: skip
 
 
+PLAN = "plan.json"
 METRIC_WORDS = {"auc": "AUC", "log_loss": "log-likelihood per patient (nats)", "brier": "Brier score (sign turned)",
                 "accuracy": "accuracy", "dice": "Dice"}  # fmt: skip
 
@@ -238,8 +240,33 @@ def _seconds(study: Study, arm: str) -> float:
     return total
 
 
-def _plan_digest(study: Study) -> str:
-    return study.state("evaluate")["config"]
+def freeze(study: Study) -> str:
+    """Write results/<study>/plan.json, the plan as it stands before any result, and return its sha256.
+
+    Raises:
+        StageError: there are results already, so that nothing is left to be declared beforehand.
+    """
+    if any((study.results / "train").glob("*/*/predictions.parquet")):
+        raise StageError(
+            "the plan can't be frozen any more: arms have been trained", hint="freeze before scanprior run"
+        )
+    study.results.mkdir(parents=True, exist_ok=True)
+    plan = _current_plan(study)
+    _write(study.results / PLAN, plan)
+    return plan_digest(plan)
+
+
+def _plan(stage: Stage) -> dict[str, Any]:
+    """The frozen plan's hash and how the study deviates from it; without one the hash of what was run."""
+    now, file = _current_plan(stage.study), stage.study.results / PLAN
+    if not file.exists():
+        return {"sha256": plan_digest(now), "frozen": False, "deviations": []}
+    frozen = json.loads(file.read_text(encoding="utf-8"))
+    return {"sha256": plan_digest(frozen), "frozen": True, "deviations": deviations(frozen, now)}
+
+
+def _current_plan(study: Study) -> dict[str, Any]:
+    return plan_of(study.config.public(), study.state("evaluate")["code"])
 
 
 def _refuse(leaks: list[Leak], study: Study) -> None:
