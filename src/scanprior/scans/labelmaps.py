@@ -42,7 +42,9 @@ def pair(folder: Path, sources: Sequence[Source], classes: Mapping[int, str], *,
         if path.name.startswith("."):
             continue
         owners = by_name.get(stem(path), [])
-        if not owners:
+        if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+            found.rejected.append(Rejected(path, "odd-name", "a label map whose file name is no valid text; rename it"))
+        elif not owners:
             found.rejected.append(Rejected(path, "map-without-scan", "a label map without a usable scan of its name"))
         elif len(owners) > 1 or owners[0].key in found.maps:
             ambiguous.append(stem(path))

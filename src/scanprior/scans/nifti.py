@@ -23,11 +23,12 @@ TO_MM = {"meter": 1000.0, "micron": 0.001}
 
 
 def stem(path: Path) -> str:
-    """The file's name without .nii or .nii.gz."""
+    """The file's name without .nii or .nii.gz; bytes that are no text (old CDs) are spelled out."""
+    name = path.name.encode("utf-8", "backslashreplace").decode("utf-8")
     for suffix in SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return Path(name).stem
 
 
 def is_nifti(path: Path) -> bool:
