@@ -105,6 +105,7 @@ def voxel_content(outcome: str = "helps") -> ReportContent:
         margin=0.01,
         level=0.95,  # type: ignore[arg-type]
         patients=60,
+        draws=5,
         multiplier=Multiplier(1.7, 1.2, 2.6),
         patients_needed=needed,
     )
@@ -130,12 +131,13 @@ def voxel_content(outcome: str = "helps") -> ReportContent:
             for k, budget in enumerate(budgets)
         ),
         worst=Worst(
+            "Dice",
             ("patient", "site", "dbn", "scratch"),
             tuple((f"P-{n:010x}", "AB"[n % 2], 0.51 + 0.02 * n, 0.46 + 0.03 * n) for n in range(8)),
         ),
         checks=(
-            Check("permuted labels", True, "Dice 0.21 with permuted labels, chance is 0.20 ± 0.03."),
-            Check("patients on two sides", True, "no patient and no volume is on both sides."),
+            Check("canary", "permuted labels", True, "Dice 0.21 with permuted labels, chance is 0.20 ± 0.03."),
+            Check("leak", "patients on two sides", True, "no patient and no volume is on both sides."),
         ),
         cohort=(
             ("patients", "170"),
@@ -206,14 +208,13 @@ def voxel_content(outcome: str = "helps") -> ReportContent:
             )
         ),
         provenance=Provenance(
-            "3f" * 32,
-            None,
-            (),
-            (("python", "3.11.9"), ("scanprior", "0.1.0"), ("torch", "2.13.0")),
-            ("a processor with 2 cores, avx2 (Linux x86_64)",),
-            (("index", "00aa11bb22cc33dd"),),
-            (("split/split.json", "ab" * 32),),
-            0,
+            split_sha256="3f" * 32,
+            plan_sha256="c4" * 32,
+            frozen=True,
+            versions=(("python", "3.11.9"), ("scanprior", "0.1.0"), ("torch", "2.13.0")),
+            machines=("an invented processor, 2 cores, instruction set avx2 (Linux x86_64)",),
+            code=(("index", "00aa11bb22cc33dd"),),
+            outputs=(("split/split.json", "ab" * 32),),
         ),
     )
 

@@ -136,7 +136,7 @@ def test_what_a_study_calls_things_is_escaped() -> None:
     study = replace(content.study, classes=("_well", EVIL), arms=("dbn", "scratch", "mlp", EVIL))
     content = replace(
         content, study=study, best_other=EVIL, points=(*content.points, Point(EVIL, 8, 0.7, 0.6, 0.8)),
-        quarantine=(Quarantined("index", "F-1", None, EVIL, EVIL),), checks=(Check(EVIL, True, EVIL),),
+        quarantine=(Quarantined("index", "F-1", None, EVIL, EVIL),), checks=(Check("canary", EVIL, True, EVIL),),
         differences=(*content.differences, Difference("dbn", EVIL, None, 0.1, 0.0, 0.2)),
         patches=Montage(((EVIL, np.zeros((2, 5, 5), np.float32)),)), no_verdict=EVIL,
     )  # fmt: skip

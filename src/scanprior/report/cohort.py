@@ -69,7 +69,7 @@ def deidentification(
     removed = int(series["removed"].notna().sum()) if "removed" in series else 0
     kept = len(series) - removed
     rows = [(FILES.get(name, f"files: {name}"), count(number)) for name, number in _sum(summaries, "files")]
-    rows += [("scans with a face removed", count(removed)), ("scans of which nothing was removed", count(kept))]
+    rows += [(FACES.get(name, f"faces: {name}"), count(number)) for name, number in _sum(summaries, "faces")]
     rows += [(ACTIONS.get(name, name.replace("-", " ")), count(number)) for name, number in _sum(summaries, "actions")]
     codes = [code for code, _ in _sum(summaries, "codes")]
     if codes:
@@ -90,7 +90,18 @@ def _sum(summaries: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, in
 
 # What the actions of the de-identification mean, for a reader who doesn't know the rules' names.
 FILES = {"written": "files written", "quarantined": "files in quarantine", "duplicate": "files that came twice"}
+FACES = {
+    "removed": "scans with the face removed",
+    "kept": "scans not looked at for a face, as the study says",
+    "already-gone": "scans whose face was gone before",
+    "stripped": "scans of a brain without skin",
+    "outside": "scans whose field of view leaves the face out",
+    "no-head": "scans without a head",
+    "not-looked-for": "scans of a kind that shows no face",
+    "quarantined": "scans set aside, because a face might be left",
+}
 ACTIONS = {
+    "text-fields": "text fields of NIfTI headers emptied",
     "removed": "attributes removed",
     "private": "private attributes removed",
     "rejected": "values refused, not of their kind",

@@ -68,6 +68,7 @@ class Verdict:
     margin: float
     level: float
     patients: int
+    draws: int
     multiplier: Multiplier | None = None
     patients_needed: int | None = None
     note: str = ""
@@ -80,6 +81,7 @@ class Verdict:
 class Check:
     """A canary or a leak check, what it found and whether that is as it must be."""
 
+    kind: Literal["canary", "leak"]
     name: str
     passed: bool | None
     """None: nothing that fails a study, but worth a look"""
@@ -117,6 +119,7 @@ class ClassMean(NamedTuple):
 class Worst:
     """The patients with the lowest scores: a pseudonym, what is known of the patient (text), then scores."""
 
+    meaning: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str | float, ...], ...]
 
@@ -200,6 +203,8 @@ class Cost:
     gpu_seconds: float
     peak_memory_mb: float
     output_mb: float
+    startup_seconds: float = 0.0
+    """processor time until the stage began, not part of `cpu_seconds`"""
 
 
 @dataclass(frozen=True)
@@ -208,6 +213,8 @@ class Provenance:
 
     split_sha256: str | None
     plan_sha256: str | None
+    frozen: bool = False
+    """whether the plan was frozen before any result"""
     deviations: tuple[str, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     machines: tuple[str, ...] = ()

@@ -77,10 +77,10 @@ def costs(records: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> tuple[
     for stage in stages:
         own = [record for record in records if record.get("stage") == stage]
         if own:
-            wall, cpu, gpu, disk = (sum(float(record.get(key) or 0) for record in own)
-                                    for key in ("wall_seconds", "cpu_seconds", "gpu_seconds", "output_mb"))  # fmt: skip
+            keys = ("wall_seconds", "cpu_seconds", "gpu_seconds", "output_mb", "startup_seconds")
+            wall, cpu, gpu, disk, startup = (sum(float(record.get(key) or 0) for record in own) for key in keys)
             memory = max(float(record.get("peak_memory_mb") or 0) for record in own)
-            found.append(Cost(stage, len(own), wall, cpu, gpu, memory, disk))
+            found.append(Cost(stage, len(own), wall, cpu, gpu, memory, disk, startup))
     return tuple(found)
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
-GAP = 2  # transparent pixels between images, so that a montage sits on light and dark paper alike
-
 
 def strip(images: NDArray[np.float32], *, signed: bool = False, window: tuple[float, float] | None = None) -> str:
     """Images (n, height, width) side by side as a PNG data URI.
@@ -19,7 +17,8 @@ def strip(images: NDArray[np.float32], *, signed: bool = False, window: tuple[fl
     on mid-grey and gives each image its own range, as filters need it. Voxels that are not finite are left transparent.
     """
     number, height, width = images.shape
-    pixels = np.zeros((height, number * (width + GAP) - GAP, 4), np.uint8)
+    gap = max(1, round(width / 8))  # transparent, so that a montage sits on light and dark paper alike
+    pixels = np.zeros((height, number * (width + gap) - gap, 4), np.uint8)
     low, high = window or intensity_window(images)
     for place, image in enumerate(images):
         finite = np.isfinite(image)
@@ -28,7 +27,7 @@ def strip(images: NDArray[np.float32], *, signed: bool = False, window: tuple[fl
             high = max(float(np.abs(shown).max()), 1e-12)
             low = -high
         grey = np.clip((shown - low) / (high - low), 0, 1)
-        left = place * (width + GAP)
+        left = place * (width + gap)
         pixels[:, left : left + width, :3] = np.round(255 * grey).astype(np.uint8)[..., None]
         pixels[:, left : left + width, 3] = np.where(finite, 255, 0)
     buffer = io.BytesIO()

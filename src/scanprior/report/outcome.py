@@ -22,6 +22,10 @@ from scanprior.report.content import (
 from scanprior.report.numbers import count, listed
 
 NAN = float("nan")
+APART = (
+    "No tested patient lends labels or lies in the pool of its draw, and no arm predicted for a patient that its draw does "
+    "not test."
+)
 
 
 def read_verdict(found: Mapping[str, Any]) -> Verdict | None:
@@ -36,7 +40,7 @@ def read_verdict(found: Mapping[str, Any]) -> Verdict | None:
     stopped = tuple(check.sentence for check in read_checks(found) if check.passed is False)
     return Verdict(
         outcome=found["verdict"], primary=_difference(primary, None), margin=primary["margin"], level=primary["level"],
-        patients=primary["patients"], multiplier=multiplier, patients_needed=found.get("patients_needed"),
+        patients=primary["patients"], draws=primary["draws"], multiplier=multiplier, patients_needed=found.get("patients_needed"),
         note=primary.get("note") or "", stopped=stopped,
     )  # fmt: skip
 
@@ -67,11 +71,13 @@ def _difference(row: Mapping[str, Any], budget: int | None) -> Difference:
 def read_checks(found: Mapping[str, Any]) -> tuple[Check, ...]:
     """Canaries and leak findings; a canary without its answer or a proved leak has not passed."""
     checks = [
-        Check(str(canary.get("name", "canary")), bool(canary.get("passed")), str(canary.get("sentence", "")))
+        Check("canary", str(canary.get("name", "canary")), bool(canary.get("passed")), str(canary.get("sentence", "")))
         for canary in found.get("canaries") or []
     ]
     for leak in found.get("leaks") or []:
-        checks.append(Check(str(leak["check"]), False if leak.get("proof") else None, str(leak["sentence"])))
+        checks.append(Check("leak", str(leak["check"]), False if leak.get("proof") else None, str(leak["sentence"])))
+    if "leaks" in found and all(check.passed is not False for check in checks if check.kind == "leak"):
+        checks.append(Check("leak", "two sides", True, APART))
     return tuple(checks)
 
 
@@ -167,7 +173,7 @@ def worst_patients(
          *(shown[arm].get(patient, NAN) for arm in arms), *parts[patient])
         for patient in ranked
     )  # fmt: skip
-    return Worst(columns, rows)
+    return Worst("Dice" if dice else "probability given to the true class", columns, rows)
 
 
 def _text(value: Any) -> str:

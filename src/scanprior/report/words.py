@@ -68,7 +68,7 @@ def opening(content: ReportContent) -> Opening:
 
 def _facts(study: Study, verdict: Verdict) -> str:
     places, primary, name = decimals(verdict.margin), verdict.primary, metric_name(study.metric)
-    tested = f"{count(verdict.patients)} patients tested, {study.draws} draws"
+    tested = f"{count(verdict.patients)} patients tested, {verdict.draws} draws"
     if not math.isfinite(primary.low) or not math.isfinite(primary.high):
         cause = f" ({verdict.note})" if verdict.note else ""
         return f"there is no interval for the difference in {name} between prior and random start{cause}; {tested}"

@@ -130,7 +130,9 @@ def _suspects(records: Sequence[dict[str, Any]]) -> tuple[Check, ...]:
     found: list[Check] = []
     for record in records:
         if record.get("stage") == "index":
-            found += [Check("suspect", None, str(text)) for text in (record.get("notes") or {}).get("suspects") or ()]
+            found += [
+                Check("leak", "suspect", None, str(text)) for text in (record.get("notes") or {}).get("suspects") or ()
+            ]
     return tuple(found)
 
 
@@ -233,7 +235,7 @@ def _provenance(
             digest = _json(folder / "digests.json").get("prior.safetensors", "")
             outputs.append((f"{folder.name}/prior.safetensors", digest))
     return Provenance(
-        split_sha256=split.get("sha256"), plan_sha256=plan.get("sha256"),
+        split_sha256=split.get("sha256"), plan_sha256=plan.get("sha256"), frozen=bool(plan.get("frozen")),
         deviations=tuple(plan.get("deviations") or ()),
         versions=effort.versions(records), machines=effort.machines(records), code=tuple(code.items()),
         outputs=tuple(outputs), seed=study.config.seed,
