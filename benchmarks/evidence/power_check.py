@@ -27,8 +27,7 @@ def main() -> None:
     # simulate.dice_like: the draws' effect is 0.8 shared and 0.6 own per budget, noise is independent in each budget
     spread = Spread(SD[0], SD[1] * np.sqrt(0.64 + 0.36 / BUDGETS), SD[2] / np.sqrt(BUDGETS))
     print("| differences | patients | draws | margin | true Δ | helps: forecast | simulated "
-          "| equivalent: forecast | simulated |
-" + "|---" * 9 + "|")  # fmt: skip
+          "| equivalent: forecast | simulated |\n" + "|---" * 9 + "|")  # fmt: skip
     shapes = {"no skew": {"skew": 1e-3}, "heavy tails": {"tail": True}, "skewness −1.3": {}}
     cells = [(30, 5), (60, 5), (60, 20), (100, 5)]
     for name, shape in shapes.items():

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 POWER = 0.8
 MOST_PATIENTS = 20_000
@@ -46,10 +46,14 @@ def half_width(spread: Spread, patients: int, draws: int, level: float = 0.95) -
     noise = spread.noise**2 / (patients * draws)
     by_patients, by_draws = spread.patients**2 / patients + noise, spread.draws**2 / draws + noise
     se = math.sqrt(by_patients + by_draws - noise)
-    sides = math.sqrt(by_patients) * stats.t.ppf(MIDPOINTS, max(patients - 1, 1))
-    if draws > 1:
-        sides = np.add.outer(sides, math.sqrt(by_draws) * stats.t.ppf(MIDPOINTS, draws - 1))
-    return float(np.quantile(sides, (1 + level) / 2)), se
+    if by_patients == 0:
+        return 0.0, se
+    other = math.sqrt(by_draws / by_patients) * stats.t.ppf(MIDPOINTS, draws - 1) if draws > 1 else np.zeros(1)
+
+    def missing(half: float) -> float:
+        return float(stats.t.cdf(half - other, max(patients - 1, 1)).mean()) - (1 + level) / 2
+
+    return math.sqrt(by_patients) * float(optimize.brentq(missing, 0.0, 1e6)), se
 
 
 def spread_of(se_patients: float, se_draws: float, se_noise: float, patients: int, draws: int) -> Spread:
