@@ -81,6 +81,7 @@ def encode_nifti(stored: Stored, *, compress: bool = True) -> bytes:
     # Pixel-exact: the scaling goes over as it is, unless it says "none" (0 or not a number).
     scaled = np.isfinite(slope) and slope != 0 and np.isfinite(intercept)
     header["scl_slope"], header["scl_inter"] = (slope, intercept) if scaled else (np.nan, np.nan)
+    header["vox_offset"] = 352  # right behind the header and its four bytes "no extensions"
     content = header.binaryblock[:348] + b"\0\0\0\0" + stored.voxels.astype(stored.voxels.dtype.newbyteorder("<")).tobytes(order="F")
     if not compress:
         return content
