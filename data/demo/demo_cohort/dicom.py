@@ -30,9 +30,9 @@ def write_series(data: Dataset, planes: Sequence[Plane], files: Sequence[Path], 
         data.InstanceNumber = instance
         data.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND"]
         data.ImageOrientationPatient = plane.orientation
-        data.ImagePositionPatient = plane.position
-        data.PixelSpacing = plane.spacing
-        data.SliceThickness = plane.spacing[0]
+        data.ImagePositionPatient = [round(x, 6) for x in plane.position]
+        data.PixelSpacing = [round(x, 6) for x in plane.spacing]
+        data.SliceThickness = round(plane.spacing[0], 6)
         write_image(data, plane.pixels, file, patient.syntax)
 
 

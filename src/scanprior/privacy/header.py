@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID_dictionary
+from pydicom.valuerep import format_number_as_ds
 
 from scanprior.privacy import vocabulary
 from scanprior.privacy.encode import Element, Elements, text_element
@@ -160,9 +161,10 @@ def _parts(raw: bytes, most: int) -> list[str] | None:
 def _number(raw: bytes, rule: Rule, _: _Context) -> Element | None:
     parts = _parts(raw, rule.most)
     pattern = _DECIMAL if rule.vr == "DS" else _INTEGER
-    if parts is None or not all(not part or (len(part) <= 16 and pattern.fullmatch(part)) for part in parts):
+    if parts is None or not all(not part or (len(part) <= 32 and pattern.fullmatch(part)) for part in parts):
         return None
-    return text_element(rule.vr, *parts)
+    # Scanners do write 1.9999999999999998, longer than the 16 characters of a decimal string: the number stays, shortened.
+    return text_element(rule.vr, *(part if len(part) <= 16 else format_number_as_ds(float(part)) for part in parts))
 
 
 def _binary(raw: bytes, rule: Rule, context: _Context) -> Element | None:
