@@ -1,6 +1,6 @@
 """Independent second pass: a parser of its own reads the original values, a byte search looks for each of them in the output.
 
-It shares no code with the rules: not pydicom's reader, not the allow-list. What it knows of an input is every name, id, date,
+It shares no code with the first pass: not pydicom's reader, not its checks (only the list of words that the program itself writes). What it knows of an input is every name, id, date,
 place, UID and longer text, at any depth, private elements included; what it reads of an output is every byte and every name.
 """
 
@@ -11,13 +11,16 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from pydicom.datadict import DicomDictionary
 
-from scanprior.privacy.vocabulary import VENDORS, WORDS
+from scanprior.privacy.audit import RESIDUAL_RISK, Line
+from scanprior.privacy.rules import allow_list, method_codes
+from scanprior.privacy.vocabulary import IMAGE_TYPE, VENDORS, WORDS
 
 _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "UN"))
 _LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
@@ -223,16 +226,24 @@ def _identifying(kind: str, text: str) -> bool:
 
 
 def _harmless(text: str) -> bool:
+    """Whether this program itself may write the text: vendors, imaging words, codes, and the words of its audit."""
     lower = text.lower()
     words = re.findall(r"[a-z0-9]+", lower)
-    return lower.startswith(tuple(VENDORS)) or all(word in WORDS or re.fullmatch(r"\d{1,3}(mm)?", word) for word in words)
+    return lower.startswith(tuple(VENDORS)) or all(word in _own_words() or re.fullmatch(r"\d{1,3}(mm)?", word) for word in words)
+
+
+@cache
+def _own_words() -> frozenset[str]:
+    codes = [value for rule in allow_list().values() for value in rule.values or ()]
+    text = " ".join((*codes, *IMAGE_TYPE, *method_codes().values(), RESIDUAL_RISK, " ".join(Line._fields), "patient"))
+    return WORDS | frozenset(re.findall(r"[a-z0-9]+", text.lower()))
 
 
 def _spellings(kind: str, text: str) -> set[bytes]:
     texts = {text}
     if kind == "name":
         parts = [part for part in re.split(r"[\^= ,]+", text) if part]
-        texts |= {part for part in parts if len(part) >= LEAST} | {" ".join(parts), " ".join(reversed(parts)), "".join(parts)}
+        texts |= {part for part in parts if len(part) >= LEAST and not _harmless(part)} | {" ".join(parts), " ".join(reversed(parts)), "".join(parts)}
     if kind in ("date", "birth date"):
         year, month, day = text[:4], text[4:6], text[6:8]
         texts = {f"{day}.{month}.{year}", f"{month}/{day}/{year}", f"{day}/{month}/{year}", f"{year}-{month}-{day}", f"{year}/{month}/{day}"}
@@ -261,11 +272,11 @@ def _charset(data: bytes) -> str:
 
 
 def _stands_alone(plain: bytes, at: int, spelling: bytes) -> bool:
-    """Whether the match is a whole word or number: no letter or digit of its own kind goes on before or behind."""
-    before, behind = plain[at - 1 : at], plain[at + len(spelling) : at + len(spelling) + 1]
-    if spelling[:1].isdigit() and (before.isdigit() or before == b"."):
+    """Whether the match is a whole word or number: letters may touch digits, digits (of a hexadecimal name) no letters."""
+    before, behind = plain[at - 1 : at] if at else b"", plain[at + len(spelling) : at + len(spelling) + 1]
+    if spelling[:1].isdigit() and (before.isalnum() or before == b"."):
         return False
-    if spelling[-1:].isdigit() and (behind.isdigit() or (behind == b"." and spelling.isdigit())):
+    if spelling[-1:].isdigit() and (behind.isalnum() or (behind == b"." and spelling.isdigit())):
         return False
     return not (spelling[:1].isalpha() and before.isalpha()) and not (spelling[-1:].isalpha() and behind.isalpha())
 
@@ -290,7 +301,7 @@ def _nifti_text(content: bytes) -> set[tuple[str, str]]:
     start = 352
     if len(content) >= 176:
         start = int(struct.unpack_from((">" if big else "<") + form, content, where)[0])
-    runs = re.findall(rb"[\x20-\x7e\x80-\xff]{8,}", content[: min(max(start, 352), 1 << 20)])
+    runs = re.findall(rb"[\x20-\x7e]{8,}", content[: min(max(start, 352), 1 << 20)])
     return {("text", run.decode("latin-1").strip()) for run in runs if re.search(rb"[A-Za-z]{3}", run)}
 
 

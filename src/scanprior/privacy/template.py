@@ -25,13 +25,17 @@ INSTALL = "python -m pip install --no-deps pydeface==2.1.0 (requirements/face.tx
 
 @dataclass(frozen=True)
 class Head:
-    """Mean head at 2 mm in RAS order: intensities, masks of head, brain and face, and the affine of the grid (mm, RAS+)."""
+    """Mean head at 2 mm in RAS order: intensities, the affine of the grid (mm, RAS+), and masks.
+
+    `skull_cap` is the brain and 10 mm around it; `skin` is the face's tissue within 16 mm of the air in front of it.
+    """
 
     values: Floats
     affine: NDArray[np.float64]
-    head: Mask
     brain: Mask
+    skull_cap: Mask
     face: Mask
+    skin: Mask
 
 
 @cache
@@ -46,7 +50,11 @@ def mean_head() -> Head:
     values, affine = block_mean(np.asarray(image.dataobj), np.asarray(image.affine, dtype=np.float64), (2, 2, 2))
     face = np.asarray(kept.dataobj)[::2, ::2, ::2] < 0.5
     head = ndimage.binary_fill_holes(values > 60)
-    return Head(values, affine, head, _brain(values, head), face)
+    brain = _brain(values, head)
+    # Going back from the front: within 8 voxels (16 mm) of the first tissue.
+    depth = np.cumsum(head[:, ::-1], axis=1)[:, ::-1]
+    skin = head & face & (depth <= 8)
+    return Head(values, affine, brain, ndimage.binary_dilation(brain, iterations=5), face, skin)
 
 
 def block_mean(array: NDArray[np.generic], affine: NDArray[np.float64], factors: tuple[int, int, int]) -> tuple[Floats, NDArray[np.float64]]:
