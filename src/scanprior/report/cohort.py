@@ -45,7 +45,10 @@ def label_table(patients: Any) -> Table:
     """(class, patients) of a patient task."""
     labels = patients.loc[patients["labelled"].astype(bool), "label"].dropna().astype(str)
     numbers = labels.value_counts().sort_index()
-    return tuple((str(name), f"{count(int(number))} patients") for name, number in numbers.items())
+    return tuple(
+        (str(name), f"{count(int(number))} {'patient' if number == 1 else 'patients'}")
+        for name, number in numbers.items()
+    )
 
 
 def quarantined(table: pd.DataFrame) -> tuple[Quarantined, ...]:

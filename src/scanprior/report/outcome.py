@@ -23,8 +23,8 @@ from scanprior.report.numbers import count, listed
 
 NAN = float("nan")
 APART = (
-    "No tested patient lends labels or lies in the pool of its draw, and no arm predicted for a patient that its draw does "
-    "not test."
+    "No tested patient lends labels or lies in the pool of its draw, and no arm predicted for a patient that its draw "
+    "does not test."
 )
 
 
@@ -40,8 +40,8 @@ def read_verdict(found: Mapping[str, Any]) -> Verdict | None:
     stopped = tuple(check.sentence for check in read_checks(found) if check.passed is False)
     return Verdict(
         outcome=found["verdict"], primary=_difference(primary, None), margin=primary["margin"], level=primary["level"],
-        patients=primary["patients"], draws=primary["draws"], multiplier=multiplier, patients_needed=found.get("patients_needed"),
-        note=primary.get("note") or "", stopped=stopped,
+        patients=primary["patients"], draws=primary["draws"], multiplier=multiplier,
+        patients_needed=found.get("patients_needed"), note=primary.get("note") or "", stopped=stopped,
     )  # fmt: skip
 
 
