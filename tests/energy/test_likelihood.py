@@ -7,7 +7,13 @@ import torch
 from torch import Generator
 
 from scanprior.energy.likelihood import (
-    Estimate, ais, ladder, log_likelihood, log_partition_exact, mean_log_likelihood, reverse_ais,
+    Estimate,
+    ais,
+    ladder,
+    log_likelihood,
+    log_partition_exact,
+    mean_log_likelihood,
+    reverse_ais,
 )  # fmt: skip
 from scanprior.energy.rbm import RBM
 from scanprior.energy.training import fit_rbm

@@ -29,7 +29,9 @@ PAIRS = {
 
 
 def data(rbm: RBM, n: int = 6) -> torch.Tensor:
-    return rbm.visible.sample(torch.zeros(n, rbm.visible.size, dtype=torch.float64), Generator().manual_seed(2)).detach()
+    return rbm.visible.sample(
+        torch.zeros(n, rbm.visible.size, dtype=torch.float64), Generator().manual_seed(2)
+    ).detach()
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -112,7 +114,7 @@ def test_folding_keeps_the_density_up_to_the_change_of_units():
 
 
 def test_folding_into_anything_but_gaussian_units_is_refused():
-    with pytest.raises(ValueError, match="only Gaussian visible units.*bernoulli"):
+    with pytest.raises(ValueError, match=r"only Gaussian visible units.*bernoulli"):
         machine(Bernoulli(3), Bernoulli(2)).fold(torch.zeros(3), torch.ones(3))
 
 

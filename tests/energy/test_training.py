@@ -24,10 +24,14 @@ def stripes(n: int = 400) -> torch.Tensor:
 @pytest.mark.parametrize("objective", [CD(1), CD(5, sample_visible=True), PCD(1, 50)], ids=["cd1", "cd5", "pcd1"])
 def test_it_finds_the_structure_of_the_data(objective):
     data, rbm = stripes(), RBM(Bernoulli(12), Bernoulli(6))
-    independent = -sum(float(torch.nn.functional.binary_cross_entropy(data[:, i].mean().expand(400), data[:, i])) for i in range(12))
+    independent = -sum(
+        float(torch.nn.functional.binary_cross_entropy(data[:, i].mean().expand(400), data[:, i])) for i in range(12)
+    )
     fit_rbm(rbm, data, epochs=60, generator=Generator().manual_seed(2), objective=objective, batch_size=20)
     likelihood = float(log_likelihood(rbm, data, log_partition_exact(rbm)).mean())
-    assert likelihood > independent + 1.5  # three shared bits: at most 3 x 4 x (ln 2 - H(0.1)) - 3 ln 2 = 2.3 nats to gain
+    assert (
+        likelihood > independent + 1.5
+    )  # three shared bits: at most 3 x 4 x (ln 2 - H(0.1)) - 3 ln 2 = 2.3 nats to gain
 
 
 @pytest.mark.parametrize("visible", [Bernoulli, Gaussian])
@@ -124,7 +128,9 @@ def test_sparsity_pulls_the_activations_to_the_target():
     for target in (None, 0.05):
         rbm = RBM(Bernoulli(12), Bernoulli(20))
         schedule = Schedule(sparsity=target, sparsity_cost=5.0)
-        history = fit_rbm(rbm, stripes(), epochs=40, generator=Generator().manual_seed(1), schedule=schedule, batch_size=20)
+        history = fit_rbm(
+            rbm, stripes(), epochs=40, generator=Generator().manual_seed(1), schedule=schedule, batch_size=20
+        )
         active[target] = history.activation[-1]
     assert abs(active[0.05] - 0.05) < 0.05 < active[None] - 0.2
 
@@ -141,7 +147,7 @@ def test_the_safe_step_does_not_diverge_on_strongly_correlated_data_and_a_large_
     data = Standardiser.of(data)(data)
     history = fit_rbm(RBM(Gaussian(500), ReLU(50)), data, epochs=5, generator=generator)
     assert history.reconstruction[-1] < 0.2
-    with pytest.raises(Diverged, match="diverged by step .* Lower the learning rate .it was 0.5"):
+    with pytest.raises(Diverged, match=r"diverged by step .* Lower the learning rate .it was 0.5"):
         fit_rbm(RBM(Gaussian(500), ReLU(50)), data, epochs=5, generator=generator, schedule=Schedule(learning_rate=0.5))
 
 
@@ -149,7 +155,11 @@ def test_main_variance_is_the_largest_eigenvalue():
     data = torch.randn(300, 8, generator=Generator().manual_seed(0)) @ torch.diag(torch.arange(1.0, 9.0)) + 5
     expected = torch.linalg.eigvalsh(torch.cov(data.t(), correction=0))[-1]
     assert main_variance(data, rounds=200) == pytest.approx(float(expected), rel=1e-3)
-    assert safe_learning_rate(RBM(Bernoulli(8), Bernoulli(2)), data) == 0.1
+    assert safe_learning_rate(RBM(Bernoulli(8), Bernoulli(2)), data, batch_size=9) == 0.1
+    small = [
+        safe_learning_rate(RBM(Gaussian(8), ReLU(2)), data, batch_size=n, sweeps=k) for n, k in ((9, 1), (1, 1), (9, 2))
+    ]
+    assert small[0] > small[1] > 0 and small[2] == pytest.approx(small[0] / 2)
 
 
 def test_wrong_data_is_refused_with_the_place():

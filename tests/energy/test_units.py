@@ -1,4 +1,4 @@
-"""Each kind of unit: its draws have its mean and variance, its log partition is the sum over its states, refusals say why."""
+"""Each kind of unit: draws have its mean, its log partition is the sum over its states, refusals say why."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ def test_rectified_units_are_the_limit_of_stepped_sigmoid_copies():
         p = torch.sigmoid(x - steps)
         assert abs(float(p.sum()) - math.log1p(math.exp(x))) < 0.02
         assert abs(float((p * (1 - p)).sum()) - 1 / (1 + math.exp(-x))) < 0.02
-    draws = ReLU(1).double().sample(torch.full((100_000, 1), 8.0, dtype=torch.float64), Generator().manual_seed(1)).detach()
+    draws = (
+        ReLU(1).double().sample(torch.full((100_000, 1), 8.0, dtype=torch.float64), Generator().manual_seed(1)).detach()
+    )
     assert abs(float(draws.mean()) - math.log1p(math.exp(8.0))) < 0.02
     assert abs(float(draws.var()) - 1.0) < 0.02
 

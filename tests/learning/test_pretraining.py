@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Generator
 
-from scanprior.learning.prior import save_prior
 from scanprior.learning.pretraining import EpochBlocks, pretrain
+from scanprior.learning.prior import save_prior
 
 RUN = """
 import hashlib, sys, time
@@ -28,8 +28,8 @@ seeds = lambda *names: int.from_bytes(hashlib.sha256(repr(names).encode()).diges
 def log(values, step):
     print(step, flush=True)
     time.sleep(float(sys.argv[3]))
-result = pretraining.pretrain(lambda rows: data[rows], len(data), patch_size=(3, 3, 3), seeds=seeds, work=Path(sys.argv[1]),
-    layers=(12, 8), hidden="rectified", objective="cd2", epochs=4, batch_size=4, log=log,
+result = pretraining.pretrain(lambda rows: data[rows], len(data), patch_size=(3, 3, 3), seeds=seeds,
+    work=Path(sys.argv[1]), layers=(12, 8), hidden="rectified", objective="cd2", epochs=4, batch_size=4, log=log,
     held_out=torch.arange(0, 330, 15))
 save_prior(result.prior, Path(sys.argv[2]), {"measured": result.measured})
 """
@@ -104,7 +104,9 @@ def test_stopped_anywhere_it_goes_on_without_repeating_a_finished_epoch(tmp_path
         with pytest.raises(Stop):
             pretrain(lambda rows: data[rows], 105, work=work, log=log, **options)
         again: list[int] = []
-        prior = pretrain(lambda rows: data[rows], 105, work=work, log=lambda v, step, again=again: again.append(step), **options).prior
+        prior = pretrain(
+            lambda rows: data[rows], 105, work=work, log=lambda v, step, again=again: again.append(step), **options
+        ).prior
         assert again[0] > (stop - 1) // per_epoch * per_epoch
         for name, tensor in prior.state_dict().items():
             assert torch.equal(tensor, whole[name]), (stop, name)
@@ -130,7 +132,7 @@ def test_it_learns_to_reconstruct_unseen_patches(tmp_path, hidden, objective):
     data = correlated(2000)
     unseen = torch.arange(0, 2000, 20)
     result = pretrain(
-        lambda rows: data[rows], len(data), patch_size=(3, 3, 3), seeds=seeds, work=tmp_path, layers=(30,), hidden=hidden,
+        lambda rows: data[rows], 2000, patch_size=(3, 3, 3), seeds=seeds, work=tmp_path, layers=(30,), hidden=hidden,
         objective=objective, epochs=10, batch_size=20, held_out=unseen,
     )  # fmt: skip
     error = (result.prior.reconstruct(data[unseen]) - data[unseen]).square().mean()
@@ -164,7 +166,7 @@ def test_constant_voxels_and_outliers_leave_everything_finite(tmp_path):
 def test_a_patch_with_nan_is_refused_by_number(tmp_path):
     data = correlated(50)
     data[31, 2] = float("nan")
-    with pytest.raises(ValueError, match="patch 31 .* not finite"):
+    with pytest.raises(ValueError, match=r"patch 31 .* not finite"):
         pretrain(lambda rows: data[rows], 50, patch_size=(3, 3, 3), seeds=seeds, work=tmp_path, layers=(4,), epochs=1)
 
 
@@ -175,7 +177,7 @@ def test_wrong_arguments_are_refused(tmp_path):
         pretrain(gather, 1, patch_size=(3, 3, 3), seeds=seeds, work=tmp_path)
     with pytest.raises(ValueError, match="bernoulli or rectified; got 'softplus'"):
         pretrain(gather, 10, patch_size=(3, 3, 3), seeds=seeds, work=tmp_path, hidden="softplus")
-    with pytest.raises(ValueError, match="persistent chains .* run away"):
+    with pytest.raises(ValueError, match=r"persistent chains .* run away"):
         pretrain(gather, 10, patch_size=(3, 3, 3), seeds=seeds, work=tmp_path, objective="pcd1")
     with pytest.raises(ValueError, match="no objective is called 'sm'"):
         pretrain(gather, 10, patch_size=(3, 3, 3), seeds=seeds, work=tmp_path, objective="sm")
@@ -186,7 +188,13 @@ def test_global_random_numbers_do_not_matter(tmp_path):
     for name, seed in (("one", 1), ("two", 2)):
         torch.manual_seed(seed)
         prior = pretrain(
-            lambda rows: data[rows], 200, patch_size=(3, 3, 3), seeds=seeds, work=tmp_path / name, layers=(6, 4), epochs=1
+            lambda rows: data[rows],
+            200,
+            patch_size=(3, 3, 3),
+            seeds=seeds,
+            work=tmp_path / name,
+            layers=(6, 4),
+            epochs=1,
         ).prior
         save_prior(prior, tmp_path / name, {})
         bits.append((tmp_path / name / "prior.safetensors").read_bytes())
@@ -214,4 +222,3 @@ def test_every_epoch_uses_each_row_once_in_another_order():
     resumed.load_state_dict(halfway.state_dict())
     rest = [block.flatten() for block in resumed]
     assert torch.equal(torch.cat([first.flatten(), *rest]), epochs[0])
-

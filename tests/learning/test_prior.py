@@ -1,4 +1,4 @@
-"""The saved prior: the same bytes each time, the same features in a fresh process, no pipeline needed, clear refusals."""
+"""The saved prior: the same bytes each time, the same features in a fresh process, clear refusals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,11 @@ def test_cards_tell_what_it_is_and_what_it_saw(tmp_path):
     facts = {"study": "small", "scope": "transductive", "patients": 3, "simulated": True, "training": {"epochs": 2}}
     save_prior(make_prior(), tmp_path, facts)
     card = json.loads((tmp_path / "card.json").read_text())
-    assert card["patients"] == 3 and card["patch_size"] == [3, 3, 3] and card["layers"][1]["hidden"] == {"kind": "rectified", "size": 4}
+    assert (
+        card["patients"] == 3
+        and card["patch_size"] == [3, 3, 3]
+        and card["layers"][1]["hidden"] == {"kind": "rectified", "size": 4}
+    )
     text = (tmp_path / "model_card.md").read_text()
     for expected in ("ALL patients", "simulated", "27 - 6 - 4", "epochs: 2", "load_prior"):
         assert expected in text
@@ -62,7 +66,7 @@ def test_it_loads_in_a_fresh_process_without_the_pipeline(tmp_path):
         "import sys, torch, scanprior\n"
         f"prior = scanprior.load_prior({str(tmp_path)!r})\n"
         "print(prior.encode(torch.linspace(-1, 1, 54).view(2, 27)).sum().item())\n"
-        "heavy = {'pytorch_lightning', 'lightning', 'snakemake', 'mlflow', 'pandas', 'sklearn', 'pydicom'} & set(sys.modules)\n"
+        "heavy = {'pytorch_lightning', 'lightning', 'snakemake', 'mlflow', 'pandas', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)

@@ -41,7 +41,9 @@ def test_expected_step_is_the_likelihood_gradient_in_the_centered_coordinates(pa
     exact = likelihood_gradient(rbm, data, log_z_of(rbm))
     # The step's coordinates: fields at the offsets instead of biases; there the weight's gradient is as enumerated too.
     for name, gradient in exact.items():
-        torch.testing.assert_close(total[name], gradient, rtol=1e-9, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            total[name], gradient, rtol=1e-9, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_expected_step_of_a_gaussian_machine_with_learned_variance():
@@ -55,7 +57,9 @@ def test_expected_step_of_a_gaussian_machine_with_learned_variance():
     model = rbm.visible.sample(rbm.visible_field(rows), generator)
     change = update_of(rbm, data, Exact(model))
     for name, gradient in likelihood_gradient(rbm, data, log_z_of(rbm)).items():
-        torch.testing.assert_close(change[name], gradient, rtol=0, atol=0.02, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            change[name], gradient, rtol=0, atol=0.02, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -67,7 +71,9 @@ def test_long_contrastive_divergence_approaches_the_likelihood_gradient(pair):
         torch.testing.assert_close(change[name], gradient, rtol=0, atol=0.02)
 
 
-@pytest.mark.parametrize("objective", [CD(1, sample_visible=True), CD(3, sample_visible=True), PCD(1, 4000), PCD(2, 1000)])
+@pytest.mark.parametrize(
+    "objective", [CD(1, sample_visible=True), CD(3, sample_visible=True), PCD(1, 4000), PCD(2, 1000)]
+)
 def test_data_from_the_model_itself_gives_no_update_whatever_the_number_of_rows_and_chains(objective):
     """scikit-learn 1.9 fails this with a partial batch (update -4.6 instead of 0)."""
     rbm = machine(Bernoulli(4), Bernoulli(3))

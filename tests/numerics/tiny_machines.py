@@ -27,7 +27,7 @@ def machine(visible: Units, hidden: Units, *, seed: int = 1, spread: float = 0.5
 
 
 class Exact(Objective):
-    """The model itself as negative phase: visible states drawn beforehand, or all of them with weights as row counts."""
+    """The model itself as negative phase: visible states that were drawn, or enumerated, beforehand."""
 
     def __init__(self, rows: Tensor) -> None:
         super().__init__()
@@ -42,7 +42,9 @@ class Exact(Objective):
         return len(self.rows)
 
 
-def update_of(rbm: RBM, data: Tensor, objective: Objective, *, seed: int = 0, schedule: Schedule = PLAIN) -> dict[str, Tensor]:
+def update_of(
+    rbm: RBM, data: Tensor, objective: Objective, *, seed: int = 0, schedule: Schedule = PLAIN
+) -> dict[str, Tensor]:
     """What one step of size 1 adds to every parameter."""
     before = {name: parameter.detach().clone() for name, parameter in rbm.named_parameters()}
     offset = rbm.hidden_offset.clone()
@@ -58,7 +60,7 @@ def update_of(rbm: RBM, data: Tensor, objective: Objective, *, seed: int = 0, sc
 
 
 def likelihood_gradient(rbm: RBM, data: Tensor, log_z: Tensor) -> dict[str, Tensor]:
-    """The gradient of the mean of log p over `data`, by autograd of the free energy and of the differentiable `log_z`."""
+    """The gradient of the mean of log p over `data`, by autograd of the free energy and of `log_z`."""
     objective = (-rbm.free_energy(data)).mean() - log_z
     parameters = {name: p for name, p in rbm.named_parameters() if p.requires_grad}
     gradients = torch.autograd.grad(objective, list(parameters.values()))
@@ -71,5 +73,3 @@ def log_z_of(rbm: RBM) -> Tensor:
     total = side.logsumexp(0)
     assert abs(float(total.detach()) - log_partition_exact(rbm)) < 1e-9
     return total
-
-

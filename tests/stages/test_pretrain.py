@@ -1,4 +1,4 @@
-"""The stage pretrain on a small invented study: who is seen, what is written, and that the same input gives the same bytes."""
+"""The stage pretrain on a small invented study: who is seen, what is written, and the same bytes each time."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_same_study_gives_the_same_bytes(tmp_path, monkeypatch):
         study = make_study(tmp_path / house, monkeypatch, "inductive")
         run(study, hidden="bernoulli", context="all")
         folder = study.results / "prior-bernoulli"
-        bits.append([(folder / name).read_bytes() for name in ("prior.safetensors", "card.json", "filters.npy", "samples.npy")])
+        bits.append(
+            [(folder / name).read_bytes() for name in ("prior.safetensors", "card.json", "filters.npy", "samples.npy")]
+        )
     assert bits[0] == bits[1]
 
 

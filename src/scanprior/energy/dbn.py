@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor, nn
@@ -21,10 +22,10 @@ class DBN(nn.Module):
         super().__init__()
         if not layers:
             raise ValueError("a deep belief net needs at least one machine")
-        for below, above in zip(layers, layers[1:], strict=False):
+        for below, above in pairwise(layers):
             if below.hidden.size != above.visible.size:
                 raise ValueError(
-                    f"a machine with {below.hidden.size} hidden units can't carry one with {above.visible.size} visible units"
+                    f"a machine with {below.hidden.size} hidden units can't carry one with {above.visible.size} visible"
                 )
         self.layers = nn.ModuleList(layers)
 
@@ -45,7 +46,7 @@ class DBN(nn.Module):
         return v
 
     def decode(self, h: Tensor, depth: int | None = None) -> Tensor:
-        """The visible means below the states `h` of hidden layer `depth` (default: the top), by means all the way down."""
+        """The visible means below the states `h` of hidden layer `depth` (default: the top), by means all the way."""
         for rbm in reversed(self.machines[:depth]):
             h = rbm.visible.mean(rbm.visible_field(h))
         return h
@@ -75,10 +76,11 @@ class DBN(nn.Module):
 
     def encoder(self) -> nn.Sequential:
         """The upward pass as linear layers and activations, with copies of the parameters."""
-        return nn.Sequential(*(module for rbm in self.machines for module in (_linear(*rbm.upward()), rbm.hidden.activation())))
+        up = [module for rbm in self.machines for module in (_linear(*rbm.upward()), rbm.hidden.activation())]
+        return nn.Sequential(*up)
 
     def unroll(self) -> nn.Sequential:
-        """Encoder and mirrored decoder with copies of the parameters: an autoencoder to fine-tune (Hinton & Salakhutdinov 2006)."""
+        """Encoder and mirrored decoder, copies: an autoencoder to fine-tune (Hinton & Salakhutdinov 2006)."""
         down = [
             module for rbm in reversed(self.machines) for module in (_linear(*rbm.downward()), rbm.visible.activation())
         ]
@@ -102,10 +104,10 @@ class DBN(nn.Module):
 
 
 def visible_above(hidden: Units) -> Units:
-    """Visible units for the machine on top of `hidden`: Gaussian above rectified and Gaussian units, else of the same kind.
+    """Visible units for the machine on top of `hidden`: Gaussian above rectified and Gaussian units, else the same.
 
-    Above rectified units the next machine is trained on standardised activations, and the standardiser is folded into it
-    afterwards (`RBM.fold`): its Gaussian units then carry each activation's own mean and variance.
+    Above rectified units the next machine is trained on standardised activations, and the standardiser is folded into
+    it afterwards (`RBM.fold`): its Gaussian units then carry each activation's own mean and variance.
     """
     if isinstance(hidden, ReLU | Gaussian):
         return Gaussian(hidden.size)

@@ -1,7 +1,7 @@
 """How likely a machine finds data: log Z exactly for small machines, by annealed importance sampling for others.
 
-All of it in float64, on copies: float32 weights of a long annealing run drift by hundredths of a nat.
-References: Neal (2001); Salakhutdinov & Murray (2008), section 4.1; Burda, Grosse & Salakhutdinov (2015) for the reverse.
+All of it in float64, on copies: in float32 a long annealing run drifts by hundredths of a nat.
+References: Neal (2001); Salakhutdinov & Murray (2008), section 4.1; Burda et al. (2015) for the reverse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from scanprior.energy.rbm import RBM
-from scanprior.energy.units import NoClosedForm
+from scanprior.energy.units import Gaussian, NoClosedForm
 
 CHUNK = 1 << 14
 
@@ -78,14 +78,16 @@ def ladder(*pieces: tuple[float, int]) -> Tensor:
 
 
 @torch.no_grad()
-def ais(rbm: RBM, *, generator: Generator, chains: int = 100, betas: Tensor | None = None, data: Tensor | None = None) -> Estimate:
+def ais(
+    rbm: RBM, *, generator: Generator, chains: int = 100, betas: Tensor | None = None, data: Tensor | None = None
+) -> Estimate:
     """log Z by annealed importance sampling from the base-rate model (weights zero) to `rbm`.
 
     E of the estimated Z is Z, so log Z is underestimated on average.
 
     Args:
         betas: inverse temperatures from 0 to 1, see `ladder`; default 1,000 even steps.
-        data: (n, visible); its means make the base-rate model. Without it, the base model has the machine's visible bias.
+        data: (n, visible); its means make the base-rate model. Without it, that has the machine's visible bias.
     """
     path = _Path(rbm, data)
     betas = ladder((1.0, 1000)) if betas is None else betas
@@ -107,8 +109,8 @@ def reverse_ais(
 ) -> Estimate:
     """log Z by annealing from the machine's own samples `starts` (chains, visible) back to the base-rate model.
 
-    E of the mean weight is Z_base / Z, and log Z = log Z_base - log(mean weight): overestimated on average, so that `ais`
-    and this bracket the truth. It needs `starts` from equilibrium; from data or short chains it bounds nothing.
+    E of the mean weight is Z_base / Z, and log Z = log Z_base - log(mean weight): overestimated on average, so that
+    `ais` and this bracket the truth. It needs `starts` from equilibrium; from data or short chains it bounds nothing.
     """
     path = _Path(rbm, data)
     betas = ladder((1.0, 1000)) if betas is None else betas
@@ -126,7 +128,7 @@ def reverse_ais(
 
 
 class _Path:
-    """Machines between the base-rate model (beta 0) and `rbm` (beta 1): weights and hidden bias x beta, visible bias mixed."""
+    """Machines between the base-rate model (beta 0) and `rbm` (beta 1): weights x beta, biases mixed."""
 
     def __init__(self, rbm: RBM, data: Tensor | None) -> None:
         self._rbm = copy.deepcopy(rbm).double()
@@ -137,9 +139,8 @@ class _Path:
             data = data.double()
             self._rbm.visible.start_from(data.mean(0), data.var(0, unbiased=False))
             self._base_bias = self._rbm.visible.bias.clone()
-            log_variance = getattr(rbm.visible, "log_variance", None)
-            if log_variance is not None:  # all machines of the path share the variance, so that only the mean is annealed
-                self._rbm.visible.log_variance.copy_(log_variance)
+            if isinstance(self._rbm.visible, Gaussian) and isinstance(rbm.visible, Gaussian):
+                self._rbm.visible.log_variance.copy_(rbm.visible.log_variance)  # only means are annealed
         self._offset = self._rbm.hidden.scale(self._rbm.hidden_offset)
         self.move_to(0.0)
         rows = torch.zeros(1, self._rbm.visible.size, dtype=torch.float64, device=self._offset.device)

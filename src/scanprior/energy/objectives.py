@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Gaussian, ReLU
@@ -18,7 +20,9 @@ from scanprior.energy.workspace import Workspace
 
 
 class Objective(nn.Module, ABC):
-    """Makes the negative phase of the gradient."""
+    """Makes the negative phase of the gradient, with `k` Gibbs sweeps per update."""
+
+    k: int
 
     @abstractmethod
     def negatives(self, batch: int) -> int:
@@ -26,7 +30,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def negative(self, work: Workspace, n: int, generator: Generator) -> int:
-        """Fill the negative rows, from row `n` on, of `work.visible` (shown) and `work.hidden` (means); return their number.
+        """Fill the negative rows of `work.visible` (shown) and `work.hidden` (means), from row `n` on; return how many.
 
         `work.draw[:n]` holds hidden states drawn given the `n` data rows; it may be overwritten.
         """
@@ -49,16 +53,19 @@ class CD(Objective):
         super().__init__()
         self.k, self.sample_visible = _positive(k, "k"), sample_visible
 
+    @override
     def negatives(self, batch: int) -> int:
         return batch
 
+    @override
     def check(self, rbm: RBM) -> None:
         if isinstance(rbm.visible, Gaussian) and rbm.visible.learn_variance and not self.sample_visible:
             raise ValueError(
-                "CD with mean reconstructions can't learn the variance of Gaussian units (it would grow without bound): "
+                "CD with mean reconstructions can't learn the variance of Gaussian units (it grows without bound): "
                 "use CD(k, sample_visible=True) or PCD"
             )
 
+    @override
     def negative(self, work: Workspace, n: int, generator: Generator) -> int:
         draw, visible, hidden = work.draw[:n], work.visible[n : 2 * n], work.hidden[n : 2 * n]
         for sweep in range(self.k):
@@ -69,7 +76,7 @@ class CD(Objective):
 
 
 class PCD(Objective):
-    """Persistent contrastive divergence: `chains` Markov chains that go on from update to update, `k` sweeps each time."""
+    """Persistent contrastive divergence: `chains` Markov chains that go on from update to update by `k` sweeps."""
 
     chain: Tensor
 
@@ -78,22 +85,26 @@ class PCD(Objective):
         self.k, self.chains = _positive(k, "k"), _positive(chains, "chains")
         self.register_buffer("chain", torch.empty(0))
 
+    @override
     def negatives(self, batch: int) -> int:
         return self.chains
 
+    @override
     def check(self, rbm: RBM) -> None:
         if isinstance(rbm.visible, Gaussian | ReLU) and isinstance(rbm.hidden, Gaussian | ReLU):
             raise ValueError(
                 f"persistent chains between {rbm.visible.kind} and {rbm.hidden.kind} units can run away to infinity, "
-                "because nothing bounds either side: use contrastive divergence (cd1, cd2, …), or Bernoulli hidden units"
+                "because nothing bounds either side: use contrastive divergence (cd1, cd2), or Bernoulli hidden units"
             )
 
     @torch.no_grad()
+    @override
     def begin(self, rbm: RBM, generator: Generator) -> None:
         if self.chain.shape != (self.chains, rbm.hidden.size):
             field = torch.zeros(self.chains, rbm.hidden.size, dtype=rbm.weight.dtype, device=rbm.weight.device)
             self.chain = rbm.hidden.sample(field, generator)
 
+    @override
     def negative(self, work: Workspace, n: int, generator: Generator) -> int:
         visible, hidden = work.visible[n : n + self.chains], work.hidden[n : n + self.chains]
         draw = work.draw[: self.chains].copy_(self.chain)
@@ -103,13 +114,15 @@ class PCD(Objective):
         self.chain.copy_(draw)
         return self.chains
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain))  # its shape is known only once training began
+    @override
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # How many hidden units a chain has is known only once training began.
+        self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def objective_named(name: str, *, batch_size: int) -> Objective:
-    """The objective that a study file calls "cd1", "cd10", "pcd1", …; persistent ones get one chain per row of a mini-batch."""
+    """The objective that a study file calls "cd1", "pcd1", …; "pcd" gets one chain per row of a mini-batch."""
     match = re.fullmatch(r"(cd|pcd)([1-9]\d*)", name)
     if match is None:
         raise ValueError(f"no objective is called {name!r}; allowed are cd1, cd2, … and pcd1, pcd2, …")

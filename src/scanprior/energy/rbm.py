@@ -11,8 +11,8 @@ from scanprior.energy.units import Gaussian, Units
 class RBM(nn.Module):
     """E(v, h) = E_visible(v) + E_hidden(h) - (scale(v) - scale(mu)) . W (scale(h) - scale(lambda)).
 
-    mu and lambda are offsets (zero: the plain machine). With the mean activations as offsets the gradient comes closer to
-    the natural one and learning does not care whether a bit is coded 0 or 1 (Melchior, Fischer & Wiskott 2016).
+    mu and lambda are offsets (zero: the plain machine). With the mean activations as offsets the gradient comes closer
+    to the natural one, and learning does not care whether a bit is coded 0 or 1 (Melchior, Fischer & Wiskott 2016).
 
     Args:
         visible, hidden: the two layers.
@@ -25,7 +25,13 @@ class RBM(nn.Module):
     hidden_offset: Tensor
 
     def __init__(
-        self, visible: Units, hidden: Units, *, centered: bool = True, std: float = 0.01, generator: Generator | None = None
+        self,
+        visible: Units,
+        hidden: Units,
+        *,
+        centered: bool = True,
+        std: float = 0.01,
+        generator: Generator | None = None,
     ) -> None:
         super().__init__()
         self.visible, self.hidden, self.centered = visible, hidden, centered
@@ -69,7 +75,7 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def start_from(self, mean: Tensor, variance: Tensor) -> None:
-        """Begin at the data: visible bias (and variance) and offset from the data's `mean` and `variance` (visible,)."""
+        """Begin at the data: visible bias, variance and offset from the data's `mean` and `variance` (visible,)."""
         self.visible.start_from(mean, variance)
         if self.centered:
             self.visible_offset.copy_(mean)
@@ -97,6 +103,6 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def downward(self) -> tuple[Tensor, Tensor]:
-        """Weight (visible, hidden) and bias (visible,) of the linear layer that gives the visible units' total input."""
+        """Weight (visible, hidden) and bias (visible,) of the linear layer that gives the visible units' total."""
         weight = self.hidden.scale(self.weight)
         return weight, self.visible.bias - self.weight @ self.hidden.scale(self.hidden_offset)

@@ -1,17 +1,18 @@
 """The training step: the only place that writes the parameters of a restricted Boltzmann machine.
 
 It takes a block of mini-batches at once, so that whoever drives it (`fit_rbm`, a Lightning module) pays its own cost
-once per block. Per mini-batch it does four products: up, down, up, and one product of the stacked phases that gives both
-halves of the gradient and carries the momentum along.
+once per block. Per mini-batch it does four products: up, down, up, and one product of the stacked phases that gives
+both halves of the gradient and carries the momentum along.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from scanprior.energy.objectives import Objective
 from scanprior.energy.rbm import RBM
@@ -23,7 +24,7 @@ OFFSET_RATE = 0.1
 UNBOUNDED = (Gaussian, ReLU)
 
 
-class Diverged(FloatingPointError):
+class Diverged(FloatingPointError):  # noqa: N818 - it is said as it is
     """Training left the finite numbers; the parameters are of no use any more."""
 
 
@@ -35,11 +36,12 @@ class Schedule:
         learning_rate: step size per mini-batch mean; none: `safe_learning_rate` of the machine and its data.
         final_rate: the learning rate at the last step, as a share of the first; it falls in a straight line.
         decay_from: the share of the training after which it starts to fall.
-        momentum, final_momentum: the share of the last update that goes on, in the first `switch` of the training and after.
-            The learning rate is multiplied by (1 - momentum), so that the effective step does not depend on it.
+        momentum, final_momentum: the share of the last update that goes on, in the first `switch` of the training and
+            after. The learning rate is multiplied by (1 - momentum), so that the effective step does not depend on it.
         weight_decay: weights (never biases) shrink by learning rate x this in each step.
         variance_rate: learning rate of a Gaussian's log variance, relative to `learning_rate`.
-        sparsity: wanted mean activation of every hidden unit, pulled to with strength `sparsity_cost` (Lee 2008); none: free.
+        sparsity: wanted mean activation of every hidden unit, pulled to with strength `sparsity_cost` (Lee, Ekanadham
+            & Ng 2008); none: free.
     """
 
     learning_rate: float | None = None
@@ -67,20 +69,23 @@ DEFAULT = Schedule()
 
 
 @torch.no_grad()
-def safe_learning_rate(rbm: RBM, data: Tensor) -> float:
+def safe_learning_rate(rbm: RBM, data: Tensor, *, batch_size: int, sweeps: int = 1) -> float:
     """A step size that neither side can blow up, from a sample of the data (n, visible).
 
     Where both sides are bounded, 0.1. Gaussian and rectified units answer in proportion, so that the weights along the
     data's main direction grow by learning rate x its variance per step: beyond 1 they overshoot (13^3 patches of MRI,
-    standardised, have a main variance of 630). The step is then a share of the reciprocal of that variance.
+    standardised, have a main variance of 630), and every further Gibbs sweep multiplies that. The step is then a share
+    of the reciprocal of that variance as a mini-batch sees it, which is larger in a small one.
     """
-    shares = {0: None, 1: 2.0, 2: 0.5}
-    share = shares[isinstance(rbm.visible, UNBOUNDED) + isinstance(rbm.hidden, UNBOUNDED)]
-    if share is None:
+    unbounded = isinstance(rbm.visible, UNBOUNDED) + isinstance(rbm.hidden, UNBOUNDED)
+    if unbounded == 0:
         return 0.1
+    share = 2.0 if unbounded == 1 else 0.5 / sweeps
     if isinstance(rbm.visible, Gaussian) and rbm.visible.learn_variance:
         share *= 0.02  # what the weights see is divided by the variance, which may fall to a fiftieth
-    return min(0.1, share / main_variance(rbm.visible.scale(data.detach())))
+    shown = rbm.visible.scale(data)
+    total = float(shown.var(0, unbiased=False).sum())
+    return min(0.1, share / max(main_variance(shown) + total / batch_size, 1e-6))
 
 
 def main_variance(data: Tensor, rounds: int = 30) -> float:
@@ -93,7 +98,7 @@ def main_variance(data: Tensor, rounds: int = 30) -> float:
 
 
 class Stats(NamedTuple):
-    """What the last mini-batch of a block looked like (tensors without a shape, so that nothing waits for the device)."""
+    """What the last mini-batch of a block looked like: single numbers, as tensors so that nothing waits."""
 
     reconstruction: Tensor
     """mean squared difference of data and negative phase per visible unit, in the units of the data"""
@@ -143,10 +148,12 @@ class Stepper(nn.Module):
                 self._generator.set_state(self._restored)
         return self._generator
 
-    def get_extra_state(self) -> dict[str, object]:
+    @override
+    def get_extra_state(self) -> dict[str, Any]:
         return {"step": self.step, "generator": self.generator.get_state()}
 
-    def set_extra_state(self, state: dict[str, object]) -> None:
+    @override
+    def set_extra_state(self, state: dict[str, Any]) -> None:
         self.step, self._generator, self._restored = int(state["step"]), None, state["generator"].cpu()
 
     @torch.no_grad()
@@ -221,7 +228,7 @@ class Stepper(nn.Module):
     def _update_variance(
         self, units: Gaussian, visible: Tensor, hidden: Tensor, signs: Tensor, momentum: float, step: float
     ) -> None:
-        """Follow -dE/dz = (v - b)^2 / (2 var) - (v - mu) / var * (W h), z = log variance (Cho, Ilin & Raiko 2011, eq. 8).
+        """Follow -dE/dz = (v - b)^2 / (2 var) - (v - mu) / var * (W h), z = log variance (Cho, Ilin & Raiko 2011).
 
         The rows are shown states; the hidden ones of the negative phase carry its sign and weight already.
         """

@@ -13,7 +13,7 @@ from scanprior.energy.step import DEFAULT, Schedule, Stepper, safe_learning_rate
 
 BATCHES_PER_BLOCK = 16
 LARGEST_SEED = 2**62
-STATISTICS_ROWS = 20_000
+STATISTICS_ROWS = 10_000
 
 
 class History(NamedTuple):
@@ -38,7 +38,7 @@ def fit_rbm(
     schedule: Schedule = DEFAULT,
     start: bool = True,
 ) -> History:
-    """Train `rbm` in place on `data` (n, visible); every row is used once per epoch, the last mini-batch may be smaller.
+    """Train `rbm` in place on `data` (n, visible); an epoch uses every row once, its last mini-batch may be smaller.
 
     Args:
         objective: where the negative phase comes from; none: `CD(1)`.
@@ -53,9 +53,18 @@ def fit_rbm(
         rbm.start_from(data.mean(0), data.var(0, unbiased=False))
     batches = -(-len(data) // batch_size)
     seed = int(torch.randint(LARGEST_SEED, (1,), generator=generator, device=generator.device))
-    rate = schedule.learning_rate if schedule.learning_rate is not None else safe_learning_rate(rbm, data[:STATISTICS_ROWS])
+    objective = objective or CD(1)
+    rate = schedule.learning_rate
+    if rate is None:
+        rate = safe_learning_rate(rbm, data[:STATISTICS_ROWS], batch_size=batch_size, sweeps=objective.k)
     stepper = Stepper(
-        rbm, objective or CD(1), batch_size=batch_size, steps=epochs * batches, seed=seed, learning_rate=rate, schedule=schedule
+        rbm,
+        objective,
+        batch_size=batch_size,
+        steps=epochs * batches,
+        seed=seed,
+        learning_rate=rate,
+        schedule=schedule,
     )
     history = History([], [], [])
     for _ in range(epochs):
@@ -68,7 +77,7 @@ def fit_rbm(
 
 
 def blocks(order: Tensor, batch_size: int, batches: int = BATCHES_PER_BLOCK) -> list[Tensor]:
-    """Cut `order` (n,) into blocks of row numbers (batches, batch_size); a smaller last mini-batch is a block of its own."""
+    """Cut `order` (n,) into blocks of row numbers (batches, batch_size); a smaller last mini-batch is its own block."""
     whole = len(order) // batch_size * batch_size
     cut = list(order[:whole].view(-1, batch_size).split(batches)) if whole else []
     return [*cut, order[None, whole:]] if whole < len(order) else cut
@@ -77,11 +86,11 @@ def blocks(order: Tensor, batch_size: int, batches: int = BATCHES_PER_BLOCK) -> 
 def check_data(data: Tensor, width: int) -> None:
     """Refuse data (n, visible) of the wrong width, without rows, or with a number that is not finite."""
     if data.ndim != 2 or data.shape[1] != width or not len(data):
-        raise ValueError(f"the data has the shape {tuple(data.shape)}; expected rows of {width} visible units, (n, {width})")
+        raise ValueError(f"the data has the shape {tuple(data.shape)}; expected rows of {width} visible units")
     finite = torch.isfinite(data)
     if not bool(finite.all()):
         row, column = (int(i) for i in (~finite).nonzero()[0])
-        raise ValueError(f"row {row}, column {column} of the data is {float(data[row, column])}; every number must be finite")
+        raise ValueError(f"row {row}, column {column} of the data is {float(data[row, column])}; it must be finite")
 
 
 class Standardiser(NamedTuple):
@@ -92,7 +101,7 @@ class Standardiser(NamedTuple):
 
     @classmethod
     def of(cls, rows: Tensor) -> Standardiser:
-        """From `rows` (n, columns); a column that varies less than a thousandth of the typical one counts as constant."""
+        """From `rows` (n, columns); one that varies less than a thousandth of the typical column counts as constant."""
         mean, std = rows.mean(0), rows.std(0, unbiased=False)
         typical = std.median().clamp_min(torch.finfo(rows.dtype).tiny)
         return cls(mean, torch.where(std > 1e-3 * typical, std, torch.ones_like(std)))

@@ -17,13 +17,14 @@ from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 MOST_STATES = 1 << 20
 LOG_VARIANCE_FLOOR = -4.0
 LOG_VARIANCE_CEILING = 4.0
 
 
-class NoClosedForm(NotImplementedError):
+class NoClosedForm(NotImplementedError):  # noqa: N818 - it is said as it is
     """What was asked for has no closed form for this kind of unit."""
 
 
@@ -85,7 +86,7 @@ class Units(nn.Module, ABC):
 
     def states(self) -> Tensor:
         """Every state the layer can take, (number of states, size)."""
-        raise NoClosedForm(f"a layer of {self.size} {self.kind} units has infinitely many states and can't be enumerated")
+        raise NoClosedForm(f"{self.size} {self.kind} units have infinitely many states and can't be enumerated")
 
 
 class Bernoulli(Units):
@@ -93,26 +94,33 @@ class Bernoulli(Units):
 
     kind = "bernoulli"
 
+    @override
     def mean_(self, total: Tensor) -> Tensor:
         return total.sigmoid_()
 
+    @override
     def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
         torch.lt(noise.uniform_(generator=generator), total.sigmoid_(), out=draw)
         return total
 
+    @override
     def log_partition(self, field: Tensor) -> Tensor:
         return nn.functional.softplus(field + self.bias).sum(-1)
 
+    @override
     def activation(self) -> nn.Module:
         return nn.Sigmoid()
 
     @torch.no_grad()
+    @override
     def start_from(self, mean: Tensor, variance: Tensor) -> None:
         self.bias.copy_(torch.logit(mean.clamp(0.01, 0.99)))
 
+    @override
     def states(self) -> Tensor:
         if self.size > math.log2(MOST_STATES):
-            raise NoClosedForm(f"2^{self.size} states are too many to enumerate; {int(math.log2(MOST_STATES))} units at most")
+            most = int(math.log2(MOST_STATES))
+            raise NoClosedForm(f"2^{self.size} states are too many to enumerate; {most} units at most")
         numbers = torch.arange(1 << self.size, device=self.bias.device)
         bits = torch.arange(self.size, device=self.bias.device)
         return ((numbers[:, None] >> bits) & 1).to(self.bias.dtype)
@@ -132,60 +140,75 @@ class Gaussian(Units):
         self.learn_variance = learn_variance
         self.log_variance = nn.Parameter(torch.zeros(size), requires_grad=learn_variance)
 
+    @override
     def scale(self, states: Tensor) -> Tensor:
         return states * torch.exp(-self.log_variance)
 
+    @override
     def energy(self, states: Tensor) -> Tensor:
         return 0.5 * ((states - self.bias).square() * torch.exp(-self.log_variance)).sum(-1)
 
+    @override
     def mean_(self, total: Tensor) -> Tensor:
         return total
 
+    @override
     def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
         torch.addcmul(total, noise.normal_(generator=generator), torch.exp(0.5 * self.log_variance), out=draw)
         return total
 
+    @override
     def log_partition(self, field: Tensor) -> Tensor:
         quadratic = (0.5 * field.square() + field * self.bias) * torch.exp(-self.log_variance)
         return (quadratic + 0.5 * (math.log(2 * math.pi) + self.log_variance)).sum(-1)
 
+    @override
     def activation(self) -> nn.Module:
         return nn.Identity()
 
     @torch.no_grad()
+    @override
     def start_from(self, mean: Tensor, variance: Tensor) -> None:
         self.bias.copy_(mean)
         if self.learn_variance:
-            self.log_variance.copy_(torch.log(variance.clamp_min(1e-30)).clamp(LOG_VARIANCE_FLOOR, LOG_VARIANCE_CEILING))
+            self.log_variance.copy_(
+                torch.log(variance.clamp_min(1e-30)).clamp(LOG_VARIANCE_FLOOR, LOG_VARIANCE_CEILING)
+            )
 
 
 class ReLU(Units):
-    """Noisy rectified linear units: max(0, x + N(0, sigmoid(x))) with x = bias + field (Nair & Hinton 2010, section 2).
+    """Noisy rectified linear units: max(0, x + N(0, sigmoid(x))), x = bias + field (Nair & Hinton 2010, section 2).
 
-    They stand for infinitely many copies of a Bernoulli unit with the same weights and biases lowered by 0.5, 1.5, 2.5, ….
+    They stand for infinitely many copies of a Bernoulli unit, with the same weights and biases lowered by 0.5, 1.5, ….
     `mean` is max(0, x), the activation of a rectified network. The states have no energy in closed form.
     """
 
     kind = "rectified"
 
+    @override
     def mean_(self, total: Tensor) -> Tensor:
         return total.relu_()
 
+    @override
     def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
         torch.sigmoid(total, out=draw)
         draw.sqrt_().mul_(noise.normal_(generator=generator)).add_(total).relu_()
         return total.relu_()
 
+    @override
     def energy(self, states: Tensor) -> Tensor:
-        raise NoClosedForm("noisy rectified linear units have no energy in closed form: use reconstruction error instead")
+        raise NoClosedForm("noisy rectified units have no energy in closed form; use the reconstruction error")
 
+    @override
     def log_partition(self, field: Tensor) -> Tensor:
-        raise NoClosedForm("noisy rectified linear units have no free energy in closed form: use reconstruction error instead")
+        raise NoClosedForm("noisy rectified units have no free energy in closed form; use the reconstruction error")
 
+    @override
     def activation(self) -> nn.Module:
         return nn.ReLU()
 
     @torch.no_grad()
+    @override
     def start_from(self, mean: Tensor, variance: Tensor) -> None:
         self.bias.copy_(mean)
 
@@ -202,9 +225,11 @@ class Softmax(Units):
     def _grouped(self, flat: Tensor) -> Tensor:
         return flat.unflatten(-1, (self.groups, self.n))
 
+    @override
     def mean_(self, total: Tensor) -> Tensor:
         return total.copy_(self._grouped(total).softmax(-1).flatten(-2))
 
+    @override
     def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
         # The largest of logit + Gumbel noise is a draw from the softmax.
         noise.exponential_(generator=generator).log_().neg_().add_(total)
@@ -212,16 +237,20 @@ class Softmax(Units):
         self._grouped(draw.zero_()).scatter_(-1, winners, 1.0)
         return self.mean_(total)
 
+    @override
     def log_partition(self, field: Tensor) -> Tensor:
         return self._grouped(field + self.bias).logsumexp(-1).sum(-1)
 
+    @override
     def activation(self) -> nn.Module:
         return nn.Sequential(nn.Unflatten(-1, (self.groups, self.n)), nn.Softmax(-1), nn.Flatten(-2))
 
     @torch.no_grad()
+    @override
     def start_from(self, mean: Tensor, variance: Tensor) -> None:
         self.bias.copy_(torch.log(mean.clamp_min(0.01 / self.n)))
 
+    @override
     def states(self) -> Tensor:
         if self.n**self.groups > MOST_STATES:
             raise NoClosedForm(f"{self.n}^{self.groups} states are too many to enumerate; {MOST_STATES} at most")

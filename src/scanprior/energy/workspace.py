@@ -1,8 +1,8 @@
 """Preallocated tensors for training, and the two half-steps of Gibbs sampling that write into them.
 
-Fresh tensors of this size (100 x 2197 floats) come from the operating system page by page; reusing them is most of the
-difference between a textbook loop and one whose time is the five matrix products. Positive and negative phase lie in one
-stack, because one product of the stacks is then both halves of the gradient.
+Fresh tensors of this size (100 x 2197 floats) come from the operating system page by page; reusing them is most of
+the difference between a textbook loop and one whose time is the five matrix products. Positive and negative phase lie
+in one stack, because one product of the stacks is then both halves of the gradient.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from scanprior.energy.units import Gaussian, Units
 class Workspace:
     """Scratch for mini-batches of at most `batch` rows and `negatives` chains of `rbm`, on the device of its weights.
 
-    `visible` and `hidden` hold the positive rows, then the negative ones. What is stored is *shown*: scaled by the unit's
-    variance and with the offset taken away, as the weights see it.
+    `visible` and `hidden` hold the positive rows, then the negative ones. What is stored is *shown*: scaled by the
+    unit's variance and with the offset taken away, as the weights see it.
     """
 
     def __init__(self, rbm: RBM, batch: int, negatives: int) -> None:

@@ -1,17 +1,17 @@
 """Pretraining: a stack of restricted Boltzmann machines, layer by layer, under Lightning, that a kill can't undo.
 
 Lightning drives blocks of mini-batches (one mini-batch per call would cost a fifth of the time); `energy.step` alone
-writes parameters. Everything that the next step depends on is in the checkpoint: weights, velocities, chains, step count,
-generator, place in the epoch. So a run that was killed goes on where it was and ends with the same bits.
+writes parameters. Everything that the next step depends on is in the checkpoint: weights, velocities, chains, step
+count, generator, place in the epoch. So a run that was killed goes on where it was and ends with the same bits.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,10 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Generator, LongTensor, Tensor
+from typing_extensions import override
 
 from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
-from scanprior.energy.objectives import objective_named
+from scanprior.energy.objectives import Objective, objective_named
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Stepper, safe_learning_rate
 from scanprior.energy.training import BATCHES_PER_BLOCK, STATISTICS_ROWS, Standardiser, blocks
@@ -59,8 +60,8 @@ def pretrain(
     batch_size: int = 100,
     learning_rate: float | None = None,
     held_out: LongTensor | None = None,
-    log: Callable[..., None] = lambda values, step: None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    log: Callable[..., None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     accelerator: str = "cpu",
 ) -> Pretrained:
     """Train a prior on the patches `gather(row numbers) -> (n, visible)` for row numbers below `rows`.
@@ -93,7 +94,6 @@ def pretrain(
         return normaliser(gather(chosen)).clamp_(-CLIP, CLIP)  # pyright: ignore[reportArgumentType]
 
     for number, size in enumerate(layers, start=1):
-        source, scaler = _layer_input(inputs, kept, machines)
         rbm = _machine(machines, int(normaliser.mean.numel()), size, hidden, seeds("pretrain", "weights", number))
         file = work / f"layer-{number}.pt"
         if file.exists():
@@ -101,19 +101,27 @@ def pretrain(
             rbm.load_state_dict(saved["rbm"])
             measured |= saved["measured"]
         else:
+            source, scaler = _layer_input(inputs, kept, machines)
             before = (number - 1) * epochs * per_epoch
 
-            def tell(values: dict[str, float], step: int, *, name: str = f"layer{number}", before: int = before) -> None:
-                log({f"{name}/{key}": value for key, value in values.items()}, step=before + step)
-                progress(before + step, total)
+            def tell(
+                values: dict[str, float], step: int, *, name: str = f"layer{number}", before: int = before
+            ) -> None:
+                if log is not None:
+                    log({f"{name}/{key}": value for key, value in values.items()}, step=before + step)
+                if progress is not None:
+                    progress(before + step, total)
 
             sample = source.at(kept[_some(len(kept), GAP_ROWS, seeds("pretrain", "monitor"))])
             started = source.at(kept[_some(len(kept), STATISTICS_ROWS, seeds("pretrain", "start", number))])
             rbm.start_from(started.mean(0), started.var(0, unbiased=False))
+            chosen = objective_named(objective, batch_size=batch_size)
+            rate = learning_rate
+            if rate is None:
+                rate = safe_learning_rate(rbm, started, batch_size=batch_size, sweeps=chosen.k)
             module = Pretraining(
-                rbm, source, objective=objective, epochs=epochs, batch_size=batch_size, per_epoch=per_epoch,
-                seed=seeds("pretrain", "chain", number),
-                learning_rate=learning_rate if learning_rate is not None else safe_learning_rate(rbm, started),
+                rbm, source, objective=chosen, epochs=epochs, batch_size=batch_size, per_epoch=per_epoch,
+                seed=seeds("pretrain", "chain", number), learning_rate=rate,
                 sample=sample, unseen=None if unseen is None else source.at(unseen), tell=tell,
             )  # fmt: skip
             order = EpochBlocks(kept, batch_size, seeds("pretrain", "order", number))
@@ -122,15 +130,19 @@ def pretrain(
             last = {f"layer{number}/{key}": value for key, value in module.last.items()}
             if scaler is not None:
                 rbm.fold(*scaler)
-            _replace(file, lambda part, rbm=rbm, last=last: torch.save({"rbm": rbm.state_dict(), "measured": last}, part))
+            _replace(
+                file, lambda part, rbm=rbm, last=last: torch.save({"rbm": rbm.state_dict(), "measured": last}, part)
+            )
             measured |= last
             (work / f"layer-{number}.ckpt").unlink(missing_ok=True)
         machines.append(rbm)
-    return Pretrained(Prior(DBN(machines), mean=normaliser.mean, std=normaliser.std, patch_size=patch_size).eval(), measured)
+    return Pretrained(
+        Prior(DBN(machines), mean=normaliser.mean, std=normaliser.std, patch_size=patch_size).eval(), measured
+    )
 
 
 class EpochBlocks:
-    """Blocks of row numbers (mini-batches, batch), shuffled anew each epoch from (seed, epoch); its state is two numbers."""
+    """Blocks of row numbers (mini-batches, batch), shuffled by (seed, epoch); the state is two numbers."""
 
     def __init__(self, rows: Tensor, batch_size: int, seed: int) -> None:
         self.rows, self.batch_size, self.seed = rows, batch_size, seed
@@ -141,7 +153,7 @@ class EpochBlocks:
         return self._count
 
     def __iter__(self) -> Iterator[Tensor]:
-        # A new epoch starts here and not after the last block: Lightning never asks a sized iterator for more than it has.
+        # An epoch starts here, not after the last block: Lightning never asks a sized iterator for more than it has.
         if self.place >= len(self):
             self.epoch, self.place = self.epoch + 1, 0
         generator = Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
@@ -152,9 +164,11 @@ class EpochBlocks:
             yield cut[self.place - 1]
 
     def state_dict(self) -> dict[str, int]:
+        """Epoch and place in it; Lightning keeps it in its checkpoint."""
         return {"epoch": self.epoch, "place": self.place}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from `state`."""
         self.epoch, self.place = state["epoch"], state["place"]
 
 
@@ -162,28 +176,31 @@ class Pretraining(pl.LightningModule):
     """One machine's training: each Lightning step is a block of mini-batches of `source`."""
 
     def __init__(
-        self, rbm: RBM, source: Source, *, objective: str, epochs: int, batch_size: int, per_epoch: int, seed: int,
-        learning_rate: float, sample: Tensor, unseen: Tensor | None, tell: Callable[[dict[str, float], int], None],
+        self, rbm: RBM, source: Source, *, objective: Objective, epochs: int, batch_size: int, per_epoch: int,
+        seed: int, learning_rate: float, sample: Tensor, unseen: Tensor | None, tell: Callable[[dict[str, float], int], None],
     ) -> None:  # fmt: skip
         super().__init__()
         self.automatic_optimization = False
-        chosen = objective_named(objective, batch_size=batch_size)
         self.stepper = Stepper(
-            rbm, chosen, batch_size=batch_size, steps=epochs * per_epoch, seed=seed, learning_rate=learning_rate
+            rbm, objective, batch_size=batch_size, steps=epochs * per_epoch, seed=seed, learning_rate=learning_rate
         )
         self.per_epoch, self.tell = per_epoch, tell
         self.last: dict[str, float] = {"learning_rate": learning_rate}
         self._source, self._sample, self._unseen = source, sample, unseen
 
+    @override
     def get_extra_state(self) -> dict[str, float]:
         return self.last
 
+    @override
     def set_extra_state(self, state: dict[str, float]) -> None:
         self.last = state
 
+    @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.0)  # writes nothing: without one, Lightning counts no steps
 
+    @override
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Train on one block of row numbers (mini-batches, batch)."""
         chosen = batch.cpu()
@@ -205,15 +222,13 @@ class Pretraining(pl.LightningModule):
         seen, unseen = self._sample.to(self.device), self._unseen.to(self.device)
         again = rbm.visible.mean(rbm.visible_field(rbm.hidden.mean(rbm.hidden_field(unseen))))
         metrics["unseen_reconstruction"] = float((again - unseen).square().mean())
-        try:
+        with suppress(NoClosedForm):  # rectified units: the reconstruction of unseen patches has to do
             metrics["free_energy_gap"] = float(rbm.free_energy(unseen).mean() - rbm.free_energy(seen).mean())
-        except NoClosedForm:
-            pass  # rectified units: the reconstruction of unseen patches has to do
         return metrics
 
 
 class Source:
-    """What a layer learns from, by row number: gathered when asked for, or kept in memory (encodings, n x hidden floats)."""
+    """What a layer learns from, by row number: gathered when asked for, or kept in memory (n x hidden floats)."""
 
     def __init__(self, gather: Callable[[Tensor], Tensor]) -> None:
         self._gather = gather
@@ -223,7 +238,9 @@ class Source:
         return self._gather(rows)
 
 
-def _layer_input(inputs: Callable[[Tensor], Tensor], kept: Tensor, machines: list[RBM]) -> tuple[Source, Standardiser | None]:
+def _layer_input(
+    inputs: Callable[[Tensor], Tensor], kept: Tensor, machines: list[RBM]
+) -> tuple[Source, Standardiser | None]:
     """The source of the next layer, and the standardiser of its rows when there is one."""
     if not machines:
         return Source(_checked(inputs)), None
@@ -296,7 +313,8 @@ class _Checkpoint(pl.Callback):
     def __init__(self, file: Path) -> None:
         self._file, self._saved = file, time.monotonic()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    @override
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         if trainer.is_last_batch or time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
             _replace(self._file, trainer.save_checkpoint)
             self._saved = time.monotonic()
@@ -321,4 +339,4 @@ def _fit(module: Pretraining, order: EpochBlocks, epochs: int, file: Path, accel
 def _replace(file: Path, write: Callable[[Path], object]) -> None:
     part = file.with_name(f".{file.name}.part")
     write(part)
-    os.replace(part, file)
+    part.replace(file)

@@ -1,9 +1,8 @@
-"""The pretrained prior: a deep belief net with the normaliser of its patches, saved so that it works outside the pipeline."""
+"""The pretrained prior: a deep belief net with the normaliser of its patches; saved, it works outside the pipeline."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ Size = tuple[int, int, int]
 class Prior(nn.Module):
     """A stack of restricted Boltzmann machines over patches, with the per-voxel mean and std it was trained with.
 
-    Patches are (n, visible) in C order, in the intensities of the prepared volumes; `visible` = product of `patch_size`.
+    Patches are (n, visible), C order, in the intensities of the prepared volumes; `visible` = product of `patch_size`.
     """
 
     mean: Tensor
@@ -37,7 +36,9 @@ class Prior(nn.Module):
     def __init__(self, dbn: DBN, *, mean: Tensor, std: Tensor, patch_size: Size) -> None:
         super().__init__()
         if not len(mean) == len(std) == dbn.sizes[0]:
-            raise ValueError(f"mean and std have {len(mean)} and {len(std)} values; the net has {dbn.sizes[0]} visible units")
+            raise ValueError(
+                f"mean and std have {len(mean)} and {len(std)} values, the net {dbn.sizes[0]} visible units"
+            )
         self.dbn, self.patch_size = dbn, patch_size
         self.register_buffer("mean", mean.detach().clone())
         self.register_buffer("std", std.detach().clone())
@@ -105,7 +106,7 @@ def load_prior(folder: Path | str) -> Prior:
     except (SafetensorError, OSError):
         metadata, tensors = {}, {}
     if FORMAT not in metadata:
-        raise ScanpriorError("this file is not a prior that scanprior wrote", hint="give the folder with prior.safetensors")
+        raise ScanpriorError("this file is not a prior that scanprior wrote", hint="give the folder of a prior")
     structure = json.loads(metadata[FORMAT])
     if structure["version"] > FORMAT_VERSION:
         raise ScanpriorError(
@@ -113,7 +114,8 @@ def load_prior(folder: Path | str) -> Prior:
             hint="install a newer scanprior",
         )
     machines = [
-        RBM(_units(layer["visible"]), _units(layer["hidden"]), centered=layer["centered"]) for layer in structure["layers"]
+        RBM(_units(layer["visible"]), _units(layer["hidden"]), centered=layer["centered"])
+        for layer in structure["layers"]
     ]
     visible = structure["layers"][0]["visible"]["size"]
     prior = Prior(
@@ -134,13 +136,13 @@ def model_card(facts: Mapping[str, Any]) -> str:
     seen = {
         "disjoint": "patients without labels only; no patient whose labels are used for training or test",
         "inductive": "patients without labels and training patients; no test patient",
-        "transductive": "ALL patients, test patients too (images only): scores with this prior are marked in the report",
+        "transductive": "ALL patients, test patients too (images only): its scores are marked in the report",
     }
     lines = [
         f"# Prior of the study {facts.get('study', '(unnamed)')}",
         "",
-        f"A stack of restricted Boltzmann machines ({kinds}) over patches of "
-        f"{' x '.join(str(side) for side in facts['patch_size'])} voxels: {' - '.join(str(size) for size in sizes)} units.",
+        f"A stack of restricted Boltzmann machines ({kinds}) over patches of {_short(facts['patch_size'])} voxels, "
+        f"with {' - '.join(str(size) for size in sizes)} units.",
         "It was trained without labels.",
         *(["**Its patients are simulated.**"] if facts.get("simulated") else []),
         "",
@@ -164,8 +166,8 @@ def model_card(facts: Mapping[str, Any]) -> str:
         "- Made to start networks that learn from few labels on scans prepared in the same way (spacing, intensity).",
         "- Not a medical device; no clinical claim follows from a good reconstruction.",
         "- Whether it helps on other scanners, sites or patients has to be tested there.",
-        "- The weights derive from patients' images. They hold no identifier, but nobody has shown that no image could be",
-        "  recovered from them: share them only as widely as the approval of the data allows.",
+        "- The weights derive from patients' images. They hold no identifier, but nobody has shown that no image could",
+        "  be recovered from them: share them only as widely as the approval of the data allows.",
         "",
     ]
     return "\n".join(lines)
@@ -187,7 +189,8 @@ def _structure(prior: Prior) -> dict[str, Any]:
         return {"kind": layer.kind, "size": layer.size}
 
     layers = [
-        {"visible": units(rbm.visible), "hidden": units(rbm.hidden), "centered": rbm.centered} for rbm in prior.dbn.machines
+        {"visible": units(rbm.visible), "hidden": units(rbm.hidden), "centered": rbm.centered}
+        for rbm in prior.dbn.machines
     ]
     return {"format": FORMAT, "version": FORMAT_VERSION, "patch_size": list(prior.patch_size), "layers": layers}
 
@@ -199,4 +202,4 @@ def _units(facts: Mapping[str, Any]) -> Units:
 def _write(file: Path, content: bytes) -> None:
     part = file.with_name(f".{file.name}.part")
     part.write_bytes(content)
-    os.replace(part, file)
+    part.replace(file)

@@ -1,4 +1,4 @@
-"""Stage pretrain: patches of the patients that the scope allows → a prior with its card, filters, reconstructions, samples."""
+"""Stage pretrain: patches of the patients that the scope allows → a prior with its card and pictures."""
 
 from __future__ import annotations
 
@@ -55,18 +55,19 @@ def run(study: Study, *, hidden: str, context: str) -> None:
         settings = config.prior
         try:
             prior, measured = pretrain(
-                gather, len(index), patch_size=size, seeds=stage.seed, work=stage.work / "training", layers=settings.layers,
-                hidden=hidden, objective=settings.objective, epochs=settings.epochs, batch_size=settings.batch_size,
-                learning_rate=settings.learning_rate, held_out=held_out, log=stage.log, progress=stage.progress,
-                accelerator=config.engine.accelerator,
+                gather, len(index), patch_size=size, seeds=stage.seed, work=stage.work / "training",
+                layers=settings.layers, hidden=hidden, objective=settings.objective, epochs=settings.epochs,
+                batch_size=settings.batch_size, learning_rate=settings.learning_rate, held_out=held_out,
+                log=stage.log, progress=stage.progress, accelerator=config.engine.accelerator,
             )  # fmt: skip
         except (Diverged, ValueError) as error:
             raise StageError(
-                f"pretrain ({hidden}, {context}): {error}", hint="lower prior.learning_rate, or leave it out for the default"
+                f"pretrain ({hidden}, {context}): {error}", hint="lower prior.learning_rate, or leave it out"
             ) from None
         card = {
             "study": study.name, "simulated": config.cohort.simulated, "scope": settings.scope, "context": context,
-            "patients": len(patients), "scans": len(scans), "patches": len(index), "spacing": list(config.prepare.spacing),
+            "patients": len(patients), "scans": len(scans), "patches": len(index),
+            "spacing": list(config.prepare.spacing),
             "intensity": config.prepare.intensity, "measured": measured,
             "training": {"hidden": hidden, "objective": settings.objective, "epochs": settings.epochs,
                          "batch_size": settings.batch_size, "learning_rate": settings.learning_rate or "default",
@@ -80,7 +81,7 @@ def run(study: Study, *, hidden: str, context: str) -> None:
 def prior_patients(split: dict[str, Any], scope: str, context: str, everyone: list[str]) -> list[str]:
     """The patients whose scans the prior of `context` may see, in the order of `everyone`.
 
-    disjoint: the pool; inductive: and those who may train (of the fold, under cross-validation); transductive: everyone.
+    disjoint: the pool; inductive: and those who may train (of the fold, in cross-validation); transductive: everyone.
 
     Raises:
         StageError: a test patient (disjoint: any labelled patient) would be among them.
@@ -93,7 +94,9 @@ def prior_patients(split: dict[str, Any], scope: str, context: str, everyone: li
         match = re.fullmatch(r"d(\d+)-f(\d+)", context)
         draws = [] if match is None else [d for d in draws if (d["draw"], d["fold"]) == (int(match[1]), int(match[2]))]
         if not draws:
-            raise StageError(f"pretrain: the split has no draw and fold called {context!r}", hint="all, or d<draw>-f<fold>")
+            raise StageError(
+                f"pretrain: the split has no draw and fold called {context!r}", hint="all, or d<draw>-f<fold>"
+            )
     for draw in draws:
         forbidden |= set(draw["test"])
         if scope == "inductive":
@@ -105,8 +108,8 @@ def prior_patients(split: dict[str, Any], scope: str, context: str, everyone: li
     both = sorted(allowed & forbidden)
     if both:
         raise StageError(
-            f"pretrain: scope {scope} must not see test patients, but {len(both)} are on both sides: {', '.join(both[:5])}",
-            hint="under cross-validation an inductive prior is trained per draw and fold; delete results/…/split and run again",
+            f"pretrain: scope {scope} must not see test patients; {len(both)} are on both sides: {', '.join(both[:5])}",
+            hint="under cross-validation an inductive prior belongs to one draw and fold; make the split again",
         )
     return [patient for patient in everyone if patient in allowed]
 
@@ -141,7 +144,7 @@ def _held_out(patient_of_row: np.ndarray, seed: int) -> LongTensor | None:
 def _write_pictures(
     prior: Prior, gather: Any, held_out: LongTensor | None, patches: int, folder: Path, seed: int
 ) -> None:
-    """filters (n, *size); reconstructions (2: data and reconstruction, n, *size); samples (2: from noise, from data, n, *size)."""
+    """Filters (n, *size); reconstructions: data and theirs (2, n, *size); samples: from noise and data (2, n, *size)."""
     generator = Generator().manual_seed(seed)
     weight = prior.dbn.machines[0].weight.t()
     strongest = weight.norm(dim=1).argsort(descending=True, stable=True)[:FILTERS]
@@ -151,7 +154,10 @@ def _write_pictures(
         "filters": weight[strongest],
         "reconstructions": torch.stack([data, prior.reconstruct(data)]),
         "samples": torch.stack(
-            [prior.generate(len(data), generator, sweeps=SWEEPS), prior.generate(len(data), generator, sweeps=SWEEPS, start=data)]
+            [
+                prior.generate(len(data), generator, sweeps=SWEEPS),
+                prior.generate(len(data), generator, sweeps=SWEEPS, start=data),
+            ]
         ),
     }
     for name, tensor in pictures.items():
