@@ -99,10 +99,9 @@ def _run_cell(
     except OneClass as refused:
         return {**content, "skipped": refused.message}
     best = max(fitted, key=lambda trial: (trial.score, -min(row.valid_loss for row in trial.history), -trial.number))
-    table = cohort.predict(
+    table, content["facts"] = cohort.predict(
         best.predictor, cell, lambda share: advance((trials + share * PREDICTION_SHARE) / (trials + PREDICTION_SHARE))
     )
-    content["facts"] = cohort.facts(cell)
     content["trials"] = [
         {"trial": trial.number, "settings": trial.settings, "score": trial.score, "chosen": trial is best,
          "history": [list(row) for row in trial.history]}

