@@ -8,7 +8,7 @@ export UV_COMPILE_BYTECODE := 1
 .PHONY: env demo test lint format clean schema
 env: .venv/ok
 
-.venv/ok: pyproject.toml requirements/lock.txt requirements/uv.txt requirements/face.txt
+.venv/ok: requirements/lock.txt requirements/uv.txt requirements/face.txt
 	@echo "setting up .venv (about a minute with a fast network)"
 	@rm -f $@
 	$(PY) -m venv .venv
@@ -16,6 +16,7 @@ env: .venv/ok
 	$(V)/uv pip install -q -p .venv --no-deps --require-hashes -r requirements/lock.txt
 	$(V)/python -m pip install -qq "$(TORCH)"
 	$(V)/uv pip install -q -p .venv --no-deps --no-build-isolation -e .
+	@$(V)/uv pip uninstall -q -p .venv pydeface 2>/dev/null || true
 	$(V)/uv pip check -q -p .venv
 	$(V)/uv pip install -q -p .venv --no-deps --require-hashes -r requirements/face.txt
 	@touch $@

@@ -40,9 +40,9 @@ onstart:
 
 
 onsuccess:
-    engine.end(study)
+    engine.end()
 
 
 onerror:
-    engine.end(study)
+    engine.end()
     engine.print_failures(study)

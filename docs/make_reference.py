@@ -42,22 +42,37 @@ def _table(title: str, model: type[Section], skip: set[str] | None = None) -> li
     for name, field in model.model_fields.items():
         if name in (skip or set()):
             continue
-        default = "required" if field.default is PydanticUndefined and field.default_factory is None else field.get_default(call_default_factory=True)
+        default = (
+            "required"
+            if field.default is PydanticUndefined and field.default_factory is None
+            else field.get_default(call_default_factory=True)
+        )
         if isinstance(default, BaseModel):
             default = "see below"
         shown = default if isinstance(default, str) else json.dumps(default)
-        rows.append(f"| `{name}` | {shown} | {(field.description or _allowed(field.annotation)).replace('|', ' or ')} |")
+        rows.append(
+            f"| `{name}` | {shown} | {(field.description or _allowed(field.annotation)).replace('|', ' or ')} |"
+        )
     return [*rows, ""]
 
 
 def _allowed(annotation: Any) -> str:
     arguments = getattr(annotation, "__args__", ())
-    return "one of " + ", ".join(str(a) for a in arguments) if arguments and all(isinstance(a, str) for a in arguments) else ""
+    return (
+        "one of " + ", ".join(str(a) for a in arguments)
+        if arguments and all(isinstance(a, str) for a in arguments)
+        else ""
+    )
 
 
 def commands() -> str:
     """The page on the commands: each command's own help."""
-    lines = ["# Commands", "", "Exit codes: 0 done, 1 the study failed, 2 wrong usage or a problem in the study file or cohort.", ""]
+    lines = [
+        "# Commands",
+        "",
+        "Exit codes: 0 done, 1 the study failed, 2 wrong usage or a problem in the study file or cohort.",
+        "",
+    ]
     group: Any = typer.main.get_command(app)
     for name in group.commands:
         command = group.commands[name]
@@ -65,7 +80,11 @@ def commands() -> str:
         for option in command.params:
             if getattr(option, "hidden", False) or option.name == "help":
                 continue
-            label = ", ".join(option.opts) if option.param_type_name == "option" else str(option.metavar or option.name).upper()
+            label = (
+                ", ".join(option.opts)
+                if option.param_type_name == "option"
+                else str(option.metavar or option.name).upper()
+            )
             lines.append(f"| `{label}` | {(getattr(option, 'help', None) or '').replace('|', ' or ')} |")
         lines.append("")
     return "\n".join(lines)

@@ -38,13 +38,16 @@ def test_three_keys_are_enough(tmp_path: Path) -> None:
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
-    text = problems(tmp_path, """
+    text = problems(
+        tmp_path,
+        """
 study: Demo!
 cohort: {scan: x, scans: "${NOPE}/x"}
 task: {kind: voxel, classes: {1: a}, clases: {}}
 arms: [dbn, scrath]
 evaluation: {budgets: [4, 2], metirc: dice, margin: -1}
-""")
+""",
+    )
     assert "the environment variable NOPE is not set" in text
     assert "study: found 'Demo!'" in text
     assert "cohort.scan: unknown key; did you mean scans?" in text

@@ -11,7 +11,9 @@ from conftest import HOUSE
 
 def declared() -> dict[str, str]:
     project = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
-    lines = project["dependencies"] + project["optional-dependencies"]["slurm"] + project["optional-dependencies"]["dev"]
+    lines = (
+        project["dependencies"] + project["optional-dependencies"]["slurm"] + project["optional-dependencies"]["dev"]
+    )
     return dict(line.lower().split("==") for line in lines)
 
 

@@ -42,7 +42,9 @@ def main() -> None:
     startup = sum(record["startup_seconds"] for record in records)
     engine, recorder = spent["snakemake"], spent["track"]
     overhead = (startup + engine + recorder) / 2
-    print(f"{len(records)} jobs, wall {wall:.0f} s on 2 cores, work {sum(r['cpu_seconds'] for r in records):.0f} s of processor time")
+    print(
+        f"{len(records)} jobs, wall {wall:.0f} s on 2 cores, work {sum(r['cpu_seconds'] for r in records):.0f} s of processor time"
+    )
     print(f"start-up {startup:.1f} s, engine {engine:.1f} s, recorder {recorder:.1f} s of processor time")
     print(f"overhead on 2 cores {overhead:.1f} s, limit {options.limit:.0f} s, ratio {overhead / options.limit:.2f}")
 

@@ -27,7 +27,10 @@ StudyPath = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="the study
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="raw scans: any tree of DICOM, NIfTI or BIDS")],
     labels: Annotated[Path | None, typer.Option(help="label table, CSV or XLSX, one row per patient")] = None,
-    name: Annotated[str | None, typer.Option(help="name of the study, used in file names and the report: not the hospital's; default: study")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="name of the study, used in file names and the report: not the hospital's; default: study"),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="where to write; default config/NAME.yaml")] = None,
 ) -> None:
     """Write a study file from what is found in FOLDER: scans, series, label columns, sites.
@@ -91,7 +94,9 @@ def stage(
     wildcards = {key: value for key, value in given.items() if value is not None}
     loaded = _load(study)
     if wildcards not in loaded.jobs(name):
-        jobs = "; ".join(" ".join(f"--{k} {v}" for k, v in job.items()) or "no options" for job in loaded.jobs(name)[:12])
+        jobs = "; ".join(
+            " ".join(f"--{k} {v}" for k, v in job.items()) or "no options" for job in loaded.jobs(name)[:12]
+        )
         raise ConfigError(f"{name} has no such job in this study", hint=f"its jobs are: {jobs}")
     if "SCANPRIOR_ENGINE" in os.environ:
         engine.end_with_parent()
@@ -111,12 +116,38 @@ def check(study: StudyPath) -> None:
 
 
 @app.command()
+def power(study: StudyPath) -> None:
+    """Say what gain this cohort could detect at all, before any training.
+
+    Example: scanprior power config/mystudy.yaml
+    """
+    loaded = _load(study)
+    from scanprior.stages.check import power as powered
+
+    print(powered(loaded))
+
+
+@app.command()
+def freeze(study: StudyPath) -> None:
+    """Hash the analysis plan before the first result; the report prints the hash and any deviation.
+
+    Example: scanprior freeze config/mystudy.yaml
+    """
+    loaded = _load(study)
+    from scanprior.stages.evaluate import freeze as frozen
+
+    print(f"plan frozen, sha256 {frozen(loaded)}")
+
+
+@app.command()
 def deidentify(
     source: Annotated[Path, typer.Argument(metavar="SRC")],
     destination: Annotated[Path, typer.Argument(metavar="DST")],
     key: Annotated[Path, typer.Option(help="key file (scanprior new-key FILE makes one)")],
     profile: Annotated[str, typer.Option(help="basic or research")] = "basic",
-    option: Annotated[list[str] | None, typer.Option(help="an option of PS3.15 Annex E by its name; may be repeated")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="an option of PS3.15 Annex E by its name; may be repeated")
+    ] = None,
     faces: Annotated[str, typer.Option(help="auto, remove or keep")] = "auto",
     text: Annotated[str, typer.Option(help="burned-in text: auto, remove or keep")] = "auto",
     pseudonyms: Annotated[str, typer.Option(help="keyed or random (with a crosswalk beside the key)")] = "keyed",

@@ -49,14 +49,18 @@ class Cohort(Section):
     select: dict[str, str] = Field(
         default_factory=dict, description="which series per patient, e.g. {series: T1}: part of its description or name"
     )
-    labels: str | None = Field(None, description="CSV or XLSX, one row per patient; without a row a patient is unlabelled")
+    labels: str | None = Field(
+        None, description="CSV or XLSX, one row per patient; without a row a patient is unlabelled"
+    )
     columns: Columns = Columns()  # pyright: ignore[reportCallIssue]
     label_maps: str | None = Field(None, description="folder of label maps with the scans' stems (voxel task)")
     patients: str | None = Field(None, description="CSV from scan stem to patient, where headers don't say")
     together: tuple[tuple[str, ...], ...] = Field(
         (), description="groups of patient ids that may be one person: always on one side of a split"
     )
-    limit: int | None = Field(None, ge=4, description="use only so many patients (the first by voxel digest); for trying out")
+    limit: int | None = Field(
+        None, ge=4, description="use only so many patients (the first by voxel digest); for trying out"
+    )
     simulated: bool = Field(False, description="true when the patients are invented; the report says so")
 
 
@@ -106,7 +110,9 @@ class Patches(Section):
     @model_validator(mode="after")
     def _odd(self) -> Patches:
         if any(side < 3 or side % 2 == 0 for side in self.size):
-            raise ValueError("size: every side must be an odd number of voxels, 3 or more, so that a patch has a centre")
+            raise ValueError(
+                "size: every side must be an odd number of voxels, 3 or more, so that a patch has a centre"
+            )
         return self
 
 
@@ -130,7 +136,9 @@ class Evaluation(Section):
     scheme: Literal["cv", "holdout", "given"] = "cv"
     folds: int = Field(3, ge=2, description="cv: folds of each repeat")
     test: int | None = Field(None, ge=2, description="holdout: so many test patients that no arm and no prior sees")
-    pool: int = Field(0, ge=0, description="labelled patients whose labels are put aside to play the unlabelled archive")
+    pool: int = Field(
+        0, ge=0, description="labelled patients whose labels are put aside to play the unlabelled archive"
+    )
     budgets: tuple[int, ...] = Field((8, 16, 24), description="labelled patients an arm may use, validation included")
     draws: int = Field(5, ge=1, description="seeded choices of labelled patients (cv: repeats)")
     metric: Literal["auc", "log_loss", "brier", "accuracy", "dice"] | None = Field(
@@ -159,7 +167,9 @@ class Engine(Section):
 class StudyConfig(Section):
     """One study file."""
 
-    study: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="name of the study and of its folder under results/")
+    study: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="name of the study and of its folder under results/"
+    )
     seed: int = Field(0, ge=0)
     quick: bool = Field(False, description="true: a try-out; the report says that it is not for claims")
     cohort: Cohort
@@ -226,7 +236,9 @@ def load_config(path: Path) -> StudyConfig:
         hint = f"did you mean {path.parent / near[0]}?" if near else "scanprior init FOLDER writes a study file"
         raise ConfigError(f"there is no study file {path}", hint=hint) from None
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"the study file {path} can't be read as text", hint="it must be a YAML file in UTF-8") from None
+        raise ConfigError(
+            f"the study file {path} can't be read as text", hint="it must be a YAML file in UTF-8"
+        ) from None
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -234,7 +246,9 @@ def load_config(path: Path) -> StudyConfig:
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: this is not YAML ({getattr(error, 'problem', 'broken')})") from None
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: a study file is a list of keys (study, cohort, task, …), found {type(raw).__name__}")
+        raise ConfigError(
+            f"{path}: a study file is a list of keys (study, cohort, task, …), found {type(raw).__name__}"
+        )
     problems: list[str] = []
     expanded = _expand(raw, "", problems)
     config: StudyConfig | None = None

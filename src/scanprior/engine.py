@@ -45,7 +45,7 @@ def begin(study: Study) -> None:
     )  # fmt: skip
 
 
-def end(study: Study) -> None:
+def end() -> None:
     """Called by the Snakefile when work has ended: let the recorder write its last lines, free the lock."""
     recorder: subprocess.Popen[bytes] | None = _held.pop("recorder", None)
     if recorder is not None and recorder.stdin is not None:
@@ -95,8 +95,12 @@ def print_failures(study: Study) -> None:
     for sentence in found:
         console.print(f"[red]failed[/red] {sentence}", highlight=False)
     if not found:
-        console.print("a job was ended from outside: most often the system did so because memory ran out", highlight=False)
-    console.print(f"logs: logs/{study.name}/; the same command goes on from here: scanprior run {study.path}", highlight=False)
+        console.print(
+            "a job was ended from outside: most often the system did so because memory ran out", highlight=False
+        )
+    console.print(
+        f"logs: logs/{study.name}/; the same command goes on from here: scanprior run {study.path}", highlight=False
+    )
 
 
 def run(study: Study, *, cores: int, profile: str | None, dry: bool, arguments: list[str]) -> None:
@@ -131,13 +135,23 @@ def run(study: Study, *, cores: int, profile: str | None, dry: bool, arguments: 
 
 def _last_words(log: Path) -> list[str]:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return ["a job ended without a word, most often because memory ran out"] if any("Error in rule" in x for x in lines) else lines[-3:]
+    return (
+        ["a job ended without a word, most often because memory ran out"]
+        if any("Error in rule" in x for x in lines)
+        else lines[-3:]
+    )
 
 
 def _show(study: Study, process: subprocess.Popen[bytes]) -> None:
     """Bars while the engine runs; without a terminal, a line whenever a stage is done."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description:<11}"), BarColumn(), MofNCompleteColumn(), TextColumn("jobs"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<11}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("jobs"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bars = {
             stage: progress.add_task(stage, total=len(study.jobs(stage)), start=False, visible=False) for stage in STEPS
@@ -174,7 +188,8 @@ def snakefile(house: Path) -> Path:
         if place.is_file():
             return place
     raise ScanpriorError(
-        "there is no Snakefile here", hint="run scanprior in the project's folder: the one that holds Snakefile and config/"
+        "there is no Snakefile here",
+        hint="run scanprior in the project's folder: the one that holds Snakefile and config/",
     )
 
 
@@ -184,7 +199,9 @@ def profile_folder(house: Path, profile: str) -> Path:
         if (place / "config.yaml").is_file():
             return place
     known = ", ".join(sorted(p.name for p in (source_tree() / "profiles").glob("*")))
-    raise ScanpriorError(f"there is no profile {profile}", hint=f"known here: {known}; or name a folder with a config.yaml")
+    raise ScanpriorError(
+        f"there is no profile {profile}", hint=f"known here: {known}; or name a folder with a config.yaml"
+    )
 
 
 def source_tree() -> Path:

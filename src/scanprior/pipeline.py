@@ -24,7 +24,7 @@ STEPS: dict[str, Step] = {
     "train": Step(("seed", "task", "patches", "prior.layers", "prior.hidden", "prior.scope", "evaluation.scheme",
                    "evaluation.budgets", "evaluation.trials", "evaluation.metric"),
                   ("index", "split", "prepare", "patches", "pretrain")),
-    "evaluate": Step(("seed", "task", "arms", "prior.hidden", "evaluation"), ("index", "split", "train")),
+    "evaluate": Step(("seed", "task", "arms", "prior.hidden", "evaluation"), ("index", "split", "prepare", "pretrain", "train")),
     "report": Step(("study", "quick", "cohort", "task", "privacy", "prepare", "patches", "prior", "arms", "evaluation"),
                    ("index", "split", "deidentify", "convert", "prepare", "patches", "pretrain", "train", "evaluate")),
 }  # fmt: skip

@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,7 @@ class Study:
 
     @property
     def name(self) -> str:
+        """The name in the study file, which is also the folder's."""
         return self.config.study
 
     @property
@@ -59,6 +61,7 @@ class Study:
 
     @property
     def logs(self) -> Path:
+        """One log per job, and the engine's."""
         return self.house / "logs" / self.name
 
     @property
@@ -85,10 +88,8 @@ class Study:
         if self.config.privacy.key == "public":
             return PUBLIC_KEY
         if not file.exists():
-            try:
+            with suppress(ScanpriorError):  # another process made it between the two lines
                 new_key(file)
-            except ScanpriorError:  # another process made it between the two lines
-                pass
         return read_key(file)
 
     def seed(self, *names: str | int) -> int:
@@ -173,7 +174,11 @@ class Study:
             for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
                 if file.is_file():
                     stat = file.stat()
-                    digest.update(f"{file.relative_to(place.parent)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode(errors="surrogateescape"))
+                    digest.update(
+                        f"{file.relative_to(place.parent)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode(
+                            errors="surrogateescape"
+                        )
+                    )
         return digest.hexdigest()[:16]
 
 

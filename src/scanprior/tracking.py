@@ -37,7 +37,9 @@ class Recorder:
         found = self.client.get_experiment_by_name(study.name)
         if found is None:
             try:
-                place = (study.results / "mlflow-artifacts").as_uri() if study.tracking_uri.startswith("sqlite") else None
+                place = (
+                    (study.results / "mlflow-artifacts").as_uri() if study.tracking_uri.startswith("sqlite") else None
+                )
                 self.experiment = self.client.create_experiment(study.name, artifact_location=place)
             except MlflowException:  # another recorder was quicker
                 self.experiment = self.client.get_experiment_by_name(study.name).experiment_id
@@ -84,7 +86,12 @@ class Recorder:
             return
         whole = text[: text.rfind(b"\n") + 1]
         rows = [json.loads(line) for line in whole.splitlines()]
-        values = [(k, v, row["step"], int(row["time"] * 1000)) for row in rows for k, v in row.items() if k not in ("step", "time")]
+        values = [
+            (k, v, row["step"], int(row["time"] * 1000))
+            for row in rows
+            for k, v in row.items()
+            if k not in ("step", "time")
+        ]
         fresh = [value for value in values if (value[0], value[2]) not in sent]
         if fresh:
             self._metrics(self._open(job, self.parent), fresh)
@@ -105,7 +112,9 @@ class Recorder:
         _, sent = self.live.get(job, (0, set()))
         table = pd.read_parquet(file.parent / "metrics.parquet")
         time = int(pd.Timestamp(record["finished"]).timestamp() * 1000)
-        self._metrics(run, [(k, float(v), int(s), time) for k, s, v in table.itertuples(index=False) if (k, s) not in sent])
+        self._metrics(
+            run, [(k, float(v), int(s), time) for k, s, v in table.itertuples(index=False) if (k, s) not in sent]
+        )
         costs = ("wall_seconds", "cpu_seconds", "gpu_seconds", "peak_memory_mb")
         self._metrics(run, [(key, float(record[key]), 0, time) for key in costs])
         self._params(run, record["parameters"])
@@ -127,7 +136,11 @@ class Recorder:
         if self.runs["study"].data.tags.get("scanprior.record") == digest:
             return
         primary = verdict.get("primary") or {}
-        values = [(key, float(primary[key]), 0, 0) for key in ("delta", "low", "high", "margin") if primary.get(key) is not None]
+        values = [
+            (key, float(primary[key]), 0, 0)
+            for key in ("delta", "low", "high", "margin")
+            if primary.get(key) is not None
+        ]
         self._metrics(self.parent, values)
         self.client.set_tag(self.parent, "scanprior.verdict", str(verdict.get("verdict")))
         self.client.set_tag(self.parent, "scanprior.record", digest)

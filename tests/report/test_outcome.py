@@ -91,7 +91,7 @@ def test_arms_show_the_setting_chosen_most_often() -> None:
         {"chosen": [True, True, True, False], "params": [json.dumps({"learning_rate": r}) for r in rates]}
     )
     given = found(arms=[{"arm": "dbn", "trials": 4, "seconds": 3.5}, {"arm": "cnn", "trials": 0, "seconds": 0.0}])
-    rows = outcome.read_arms(given, {"dbn": table, "cnn": pd.DataFrame()})
+    rows = outcome.read_arms(given, {"dbn": table, "cnn": pd.DataFrame()}, {"dbn": 61.0})
     assert [row.settings for row in rows] == ["learning rate 0.001", ""]
 
 

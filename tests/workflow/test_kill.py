@@ -20,7 +20,9 @@ pytestmark = pytest.mark.workflow
 
 def start(house: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "scanprior.cli", "run", "tiny.yaml", "--cores", "2"]
-    return subprocess.Popen(command, cwd=house, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=house, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def kill_when(house: Path, stage: str, ready: str) -> None:

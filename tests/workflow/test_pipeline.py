@@ -48,7 +48,18 @@ def test_a_finished_study_is_a_no_op(house: Path) -> None:
 def test_a_dry_run_lists_the_plan(tmp_path: Path) -> None:
     tiny.build(tmp_path)
     text = tiny.snakemake(tmp_path, "--configfile", "tiny.yaml", "-n").stdout
-    for rule in ("index", "split", "deidentify", "convert", "prepare", "patches", "pretrain", "train", "evaluate", "report"):
+    for rule in (
+        "index",
+        "split",
+        "deidentify",
+        "convert",
+        "prepare",
+        "patches",
+        "pretrain",
+        "train",
+        "evaluate",
+        "report",
+    ):
         assert f"rule {rule}:" in text
     assert not (tmp_path / "results").exists()
 
@@ -113,7 +124,9 @@ def test_export_and_load_in_a_fresh_process(house: Path, tmp_path: Path) -> None
         "print(tuple(prior.encode(torch.zeros(4, 125)).shape));"
         "assert not {'pytorch_lightning', 'snakemake', 'mlflow'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "out" / "prior")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "out" / "prior")], capture_output=True, text=True
+    )
     assert done.stdout.strip() == "(4, 8)", done.stderr
     assert "model card" in (tmp_path / "out/prior/model_card.md").read_text().lower()
     folds = json.loads((tmp_path / "out/splits_final.json").read_text())

@@ -114,7 +114,10 @@ def build_voxel(house: Path) -> None:
     for number in range(14):
         array, labels = volume(number, lesion=False)
         for folder, values in (("scans", array), ("maps", labels)):
-            nib.save(nib.Nifti1Image(values, np.diag([2.0, 2.0, 2.0, 1.0])), house / "hospital" / folder / f"{hospital_id(number)}.nii.gz")
+            nib.save(
+                nib.Nifti1Image(values, np.diag([2.0, 2.0, 2.0, 1.0])),
+                house / "hospital" / folder / f"{hospital_id(number)}.nii.gz",
+            )
     (house / "tinyvoxel.yaml").write_text(VOXEL)
 
 
@@ -124,12 +127,16 @@ def planted() -> list[str]:
     return words + [hospital_id(n) for n in range(len(SURNAMES))] + [f"ACC{n:05d}Q" for n in range(0, len(SURNAMES), 5)]
 
 
-def scanprior(house: Path, *arguments: str, check: bool = True, timeout: float = 400) -> subprocess.CompletedProcess[str]:
+def scanprior(
+    house: Path, *arguments: str, check: bool = True, timeout: float = 400
+) -> subprocess.CompletedProcess[str]:
     """Run the command line in `house`."""
     return _call(house, [sys.executable, "-m", "scanprior.cli", *arguments], check, timeout)
 
 
-def snakemake(house: Path, *arguments: str, check: bool = True, timeout: float = 400) -> subprocess.CompletedProcess[str]:
+def snakemake(
+    house: Path, *arguments: str, check: bool = True, timeout: float = 400
+) -> subprocess.CompletedProcess[str]:
     """Run a bare snakemake with the project's Snakefile in `house`."""
     source = house / "Snakefile" if (house / "Snakefile").exists() else Path(__file__).parents[2] / "Snakefile"
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(source), "--cores", "2", *arguments]
@@ -142,7 +149,9 @@ def _call(house: Path, command: list[str], check: bool, timeout: float) -> subpr
         environment["PYTHONPATH"] = str(house / "src")
     done = subprocess.run(command, cwd=house, capture_output=True, text=True, timeout=timeout, env=environment)
     if check and done.returncode:
-        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        raise AssertionError(
+            f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
     return done
 
 

@@ -81,8 +81,10 @@ def read_checks(found: Mapping[str, Any]) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def read_arms(found: Mapping[str, Any], chosen: Mapping[str, pd.DataFrame]) -> tuple[ArmRow, ...]:
-    """Trials, seconds and the settings chosen most often; `chosen`: arm → validation table of all draws."""
+def read_arms(
+    found: Mapping[str, Any], chosen: Mapping[str, pd.DataFrame], seconds: Mapping[str, float]
+) -> tuple[ArmRow, ...]:
+    """Trials, training time and the settings chosen most often; `chosen`: arm → validation table of all draws."""
     rows: list[ArmRow] = []
     for arm in found.get("arms") or []:
         table = chosen.get(arm["arm"])
@@ -90,7 +92,7 @@ def read_arms(found: Mapping[str, Any], chosen: Mapping[str, pd.DataFrame]) -> t
         if table is not None and not table.empty:
             params = table.loc[table["chosen"].astype(bool), "params"]
             settings = _settings(params.value_counts(sort=False).sort_index().idxmax()) if len(params) else ""
-        rows.append(ArmRow(arm["arm"], settings, arm.get("trials"), arm.get("seconds")))
+        rows.append(ArmRow(arm["arm"], settings, arm.get("trials"), seconds.get(arm["arm"])))
     return tuple(rows)
 
 

@@ -26,7 +26,13 @@ def build(folder: Path | None) -> str:
     target = folder or Path("data/demo/raw")
     if (module.truth_folder(target) / "planted.json").exists():
         return f"{target}: there already; delete it and {module.truth_folder(target)} to build it anew"
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("patients"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("patients"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, transient=True) as progress:
         task = progress.add_task("demo cohort", total=None)
         try:

@@ -152,7 +152,6 @@ class Evaluation:
         validation = self.validation[name]
         metric, budgets = self.design.metric, self.design.budgets
         return {"arm": name, **content.level(one, metric), "budgets": content.curve(inference, budgets, metric),
-                "seconds": _seconds(self.stage.study, name),
                 "planned": self.design.planned, "got": arm.got, "trials": len(set(validation["trial"]))}  # fmt: skip
 
     def _summary(self) -> dict[str, Any]:
@@ -230,14 +229,6 @@ def _voxel_leaks(study: Study) -> list[Leak]:
             ]
     together = [[patient_pseudonym(study.key, one) for one in ids] for ids in study.config.cohort.together]
     return identical(pd.DataFrame(rows, columns=["patient", "digest"]), together)
-
-
-def _seconds(study: Study, arm: str) -> float:
-    total = 0.0
-    for draw in range(study.config.evaluation.draws):
-        file = study.folder("train", job_name(arm=arm, draw=draw)) / "record.json"
-        total += json.loads(file.read_text(encoding="utf-8"))["wall_seconds"] if file.exists() else 0.0
-    return total
 
 
 def freeze(study: Study) -> str:

@@ -59,7 +59,7 @@ def gather(study: Study) -> ReportContent:
         dots=outcome.dots(scores),
         differences=outcome.read_differences(verdict),
         best_other=verdict.get("best_without_prior"),
-        arms=outcome.read_arms(verdict, validation),
+        arms=outcome.read_arms(verdict, validation, _training_seconds(records)),
         dice=outcome.dice_per_class(scores),
         worst=outcome.worst_patients(scores, patients, compared),
         gaps=outcome.read_gaps(verdict, _json(study.folder("evaluate") / "summary.json"), _skipped(records)),
@@ -112,6 +112,16 @@ def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
         trials=evaluation.trials, patch_size=tuple(patches.size), simulated=config.cohort.simulated, quick=config.quick,
         setup=setup,
     )  # fmt: skip
+
+
+def _training_seconds(records: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Wall seconds of each arm over all draws; they stand in the records, since the verdict must not vary with the load."""
+    total: dict[str, float] = {}
+    for record in records:
+        if record["stage"] == "train":
+            arm = str(record["job"]).split("/")[0]
+            total[arm] = total.get(arm, 0.0) + float(record["wall_seconds"])
+    return total
 
 
 def _skipped(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:

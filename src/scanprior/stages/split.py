@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pandas as pd
 
@@ -21,43 +22,53 @@ def run(study: Study) -> None:
         CohortError: with one sentence for each reason why the cohort can't carry the study.
     """
     with open_stage(study, "split") as stage:
-        table = pd.read_parquet(study.folder("index") / "patients.parquet").sort_values("order", kind="stable")
-        names = table["patient"].tolist()
-        patients, classes = read_patients(table, study.config, _groups(study, names))
-        evaluation = study.config.evaluation
-        request = Request(evaluation.scheme, classes, evaluation.budgets, evaluation.draws, evaluation.folds,
-                          evaluation.test or 0, evaluation.pool)  # fmt: skip
-        try:
-            split = make_split(patients, request, stage.seed)
-        except SplitError as refused:
-            raise CohortError(
-                f"{len(refused.sentences)} reasons why this cohort can't carry the study: "
-                + " ".join(refused.sentences),
-                hint="change the evaluation section of the study file, then: scanprior check " + str(study.path),
-            ) from None
-        content = {
-            "scheme": request.scheme,
-            "classes": list(classes),
-            "block": len(classes),
-            "pool": [names[row] for row in split.pool],
-            "labelled": [names[row] for row in split.labelled],
-            "test": [names[row] for row in split.test],
-            "withheld": [names[row] for row in split.withheld],
-            "budgets": list(request.budgets),
-            "draws": [
-                {
-                    "draw": d.draw,
-                    "fold": d.fold,
-                    "order": [names[row] for row in d.order],
-                    "test": [names[row] for row in d.test],
-                }
-                for d in split.draws
-            ],
-            "sha256": digest(split, request.budgets),
-        }
+        content = plan(study, pd.read_parquet(study.folder("index") / "patients.parquet"))
         (stage.folder / "split.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        stage.note(sha256=content["sha256"], pool=len(split.pool), labelled=len(split.labelled), test=len(split.test),
-                   withheld=len(split.withheld))  # fmt: skip
+        sides = {side: len(content[side]) for side in ("pool", "labelled", "test", "withheld")}
+        stage.note(sha256=content["sha256"], **sides)
+
+
+def plan(study: Study, patients: pd.DataFrame) -> dict[str, Any]:
+    """The content of split.json for the patients of index/patients.parquet; `scanprior check` asks for it before any work.
+
+    Raises:
+        CohortError: as `run`.
+    """
+    table = patients.sort_values("order", kind="stable")
+    names = table["patient"].tolist()
+    rows, classes = read_patients(table, study.config, _groups(study, names))
+    evaluation = study.config.evaluation
+    request = Request(evaluation.scheme, classes, evaluation.budgets, evaluation.draws, evaluation.folds,
+                      evaluation.test or 0, evaluation.pool)  # fmt: skip
+    try:
+        split = make_split(rows, request, study.seed)
+    except SplitError as refused:
+        raise CohortError(
+            f"{len(refused.sentences)} reasons why this cohort can't carry the study: " + " ".join(refused.sentences),
+            hint="change the evaluation section of the study file, then: scanprior check " + str(study.path),
+        ) from None
+    tested = {row for draw in split.draws for row in draw.test}
+    return {
+        "scheme": request.scheme,
+        "classes": list(classes),
+        "block": len(classes),
+        "pool": [names[row] for row in split.pool],
+        "labelled": [names[row] for row in split.labelled],
+        "test": [names[row] for row in split.test],
+        "withheld": [names[row] for row in split.withheld],
+        "budgets": list(request.budgets),
+        "draws": [
+            {
+                "draw": d.draw,
+                "fold": d.fold,
+                "order": [names[row] for row in d.order],
+                "test": [names[row] for row in d.test],
+            }
+            for d in split.draws
+        ],
+        "fewest": min(sum(rows.label[row] == number for row in tested) for number in range(len(classes))),
+        "sha256": digest(split, request.budgets),
+    }
 
 
 def read_patients(table: pd.DataFrame, config: StudyConfig, groups: list[int]) -> tuple[Patients, tuple[str, ...]]:

@@ -37,7 +37,9 @@ class Stage:
     def __init__(self, study: Study, name: str, job: str, wildcards: dict[str, Any]) -> None:
         self.study, self.name, self.job = study, name, job
         self.target = study.folder(name, job)
-        self.inputs = {_label(study, folder): _read_digests(study, folder) for folder in study.inputs(name, **wildcards)}
+        self.inputs = {
+            _label(study, folder): _read_digests(study, folder) for folder in study.inputs(name, **wildcards)
+        }
         self.state = study.state(name)
         self.digest = _hash([self.state, self.inputs])
         base = study.work / name / job if job else study.work / name
@@ -70,7 +72,9 @@ class Stage:
             if (key, step) in self._recalled:
                 self._repeated.add((key, step))
             self._rows[key, step] = float(value)
-        self._live.write(json.dumps({"step": step, "time": time.time(), **{k: float(v) for k, v in values.items()}}) + "\n")
+        self._live.write(
+            json.dumps({"step": step, "time": time.time(), **{k: float(v) for k, v in values.items()}}) + "\n"
+        )
         self._live.flush()
 
     def progress(self, done: float, total: float) -> None:
@@ -110,7 +114,9 @@ class Stage:
         frame = pd.DataFrame([(k, s, v) for (k, s), v in sorted(self._rows.items())], columns=["key", "step", "value"])
         frame.to_parquet(self.folder / "metrics.parquet", index=False)
         rows = sorted(self._quarantine, key=lambda row: (str(row["patient"]), str(row["item"])))
-        pd.DataFrame(rows, columns=QUARANTINE).astype("string").to_parquet(self.folder / "quarantine.parquet", index=False)
+        pd.DataFrame(rows, columns=QUARANTINE).astype("string").to_parquet(
+            self.folder / "quarantine.parquet", index=False
+        )
         files = sorted(file for file in self.folder.rglob("*") if file.is_file())
         digests = {file.relative_to(self.folder).as_posix(): file_digest(file) for file in files}
         _write_json(self.folder / "digests.json", digests)
@@ -128,9 +134,9 @@ class Stage:
         if self.target.exists():
             shutil.rmtree(self.target)
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.folder, self.target)
+        self.folder.replace(self.target)
         for file in self._top:
-            os.replace(self.study.results / f".{file}.part", self.study.results / file)
+            (self.study.results / f".{file}.part").replace(self.study.results / file)
         self.progress(1, 1)
         self._live.close()
         shutil.rmtree(self.work, ignore_errors=True)
@@ -234,7 +240,8 @@ def _read_digests(study: Study, folder: Path) -> dict[str, str]:
         return json.loads((folder / "digests.json").read_text())
     except FileNotFoundError:
         raise StageError(
-            f"the results of {_label(study, folder)} are missing", hint=f"run the stages before it: scanprior run {study.path}"
+            f"the results of {_label(study, folder)} are missing",
+            hint=f"run the stages before it: scanprior run {study.path}",
         ) from None
 
 
@@ -252,7 +259,7 @@ def _hash(value: Any) -> str:
 def _write_json(file: Path, value: Any) -> None:
     part = file.with_name(f".{file.name}.{os.getpid()}")
     part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(part, file)
+    part.replace(file)
 
 
 def _cpu() -> float:
