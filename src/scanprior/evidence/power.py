@@ -53,7 +53,7 @@ def half_width(spread: Spread, patients: int, draws: int, level: float = 0.95) -
     def missing(half: float) -> float:
         return float(stats.t.cdf(half - other, max(patients - 1, 1)).mean()) - (1 + level) / 2
 
-    return math.sqrt(by_patients) * float(optimize.brentq(missing, 0.0, 1e6)), se
+    return math.sqrt(by_patients) * float(optimize.root_scalar(missing, bracket=(0.0, 1e6)).root), se
 
 
 def spread_of(se_patients: float, se_draws: float, se_noise: float, patients: int, draws: int) -> Spread:
