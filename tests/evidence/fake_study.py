@@ -42,7 +42,11 @@ def write_index(study: Study, patients: pd.DataFrame) -> None:
     )
     for column in patients:
         full[column] = patients[column]
-    publish(study.folder("index"), {"patients.parquet": full})
+    scans = pd.DataFrame(
+        {"scan": full["patient"].str.replace("P", "S"), "patient": full["patient"], "order": full["order"]}
+    )
+    scans = scans.assign(scanner="A", format="dicom", modality="MR", n_files=30)
+    publish(study.folder("index"), {"patients.parquet": full, "scans.parquet": scans})
 
 
 def publish(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
@@ -55,6 +59,9 @@ def publish(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
 
 def train_all(study: Study, *, gain: dict[str, float], seed: int = 0) -> None:
     """Predictions and validation tables for every arm and draw, each arm better by its `gain`."""
+    for folder in study.inputs("evaluate"):
+        if not folder.exists():
+            publish(folder, {})
     split = json.loads((study.folder("split") / "split.json").read_text())
     table = pd.read_parquet(study.folder("index") / "patients.parquet").set_index("patient")
     rng = np.random.default_rng(seed)

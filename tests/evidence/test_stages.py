@@ -109,6 +109,21 @@ def test_a_clear_gain_ends_as_helps_with_every_field_of_the_design(finished):
     )
 
 
+def test_tables_beyond_one_number_are_written_and_a_shortcut_is_shown(finished):
+    file = finished.folder("index") / "scans.parquet"
+    scans = pd.read_parquet(file)
+    scans["scanner"] = np.where(cohort()["label"] == "ill", "A", "B")
+    scans.to_parquet(file)
+    evaluate.run(finished)
+    tables = {name: pd.read_parquet(finished.folder("evaluate") / f"{name}.parquet") for name in
+              ("calibration", "reliability", "net_benefit", "roc", "shortcuts")}  # fmt: skip
+    assert len(tables["calibration"]) == 5 and set(tables["roc"]) == {"arm", "fpr", "tpr", "low", "high"}
+    assert tables["shortcuts"].set_index("name").loc["scanner", "suspect"]
+    verdict = json.loads((finished.results / "verdict.json").read_text())
+    assert [(leak["check"], leak["proof"]) for leak in verdict["leaks"]] == [("shortcut", False)]
+    assert "scanner alone tells the label" in verdict["leaks"][0]["sentence"] and verdict["verdict"] == "helps"
+
+
 def test_two_runs_give_the_same_bytes(finished):
     found = []
     for _ in range(2):
@@ -151,7 +166,6 @@ def test_a_prediction_for_a_training_patient_stops_the_study(finished):
 def test_a_prior_that_saw_a_test_patient_stops_the_study(finished):
     tested = read(finished, "split", "split.json")["draws"][0]["test"][0]
     folder = finished.folder("pretrain", "rectified/all")
-    folder.mkdir(parents=True)
     (folder / "record.json").write_text(json.dumps({"notes": {"patients_seen": [tested]}}))
     with pytest.raises(StageError, match="the prior has seen the scans of 1 test patients"):
         evaluate.run(finished)

@@ -87,7 +87,8 @@ def multiplier(found: Multiplier | None) -> dict[str, Any] | None:
     """k with its bounds, which of them are only ends of the observed range, and the same in words."""
     if found is None:
         return None
-    return {"estimate": found.estimate, "low": found.low, "high": found.high, "censored": list(found.censored),
+    censored = ["estimate" if name in ("at least", "at most") else name for name in found.censored]
+    return {"estimate": found.estimate, "low": found.low, "high": found.high, "censored": censored,
             "text": _words(found)}  # fmt: skip
 
 

@@ -22,9 +22,11 @@ from scanprior.evidence.analysis import (
     primary_pair,
     secondary_pairs,
 )
+from scanprior.evidence.beyond import covariates, probability_tables, shortcut_notes
 from scanprior.evidence.bootstrap import REPLICATES, Inference
 from scanprior.evidence.leaks import Leak, identical, overlaps, prior_on_test, strangers
 from scanprior.evidence.plan import deviations, plan_digest, plan_of
+from scanprior.evidence.shortcuts import Shortcut, shortcuts
 from scanprior.evidence.tables import Arm, Design, design_of, long_scores, read_arm
 from scanprior.evidence.verdict import sentence
 from scanprior.pipeline import job_name
@@ -78,7 +80,9 @@ class Evaluation:
         pd.DataFrame(rows, columns=["arm", "budget", "mean", "low", "high"]).to_parquet(
             folder / "curves.parquet", index=False
         )
-        verdict = self._verdict(curves, leaks)
+        for name, table in probability_tables(list(self.arms.values()), self.design, self.stage.seed).items():
+            table.to_parquet(folder / f"{name}.parquet", index=False)
+        verdict = self._verdict(curves, leaks + self._shortcuts())
         _write(folder / "verdict.json", verdict)
         _write(folder / "summary.json", self._summary())
         self.stage.top("verdict.json")
@@ -96,6 +100,17 @@ class Evaluation:
         columns = [column for column in raw if column.startswith("dice_")]
         means = raw.pivot_table(index=["budget", "draw", "patient"], values=columns, aggfunc="mean").reset_index()
         return table.merge(means, on=["budget", "draw", "patient"], how="left")
+
+    def _shortcuts(self) -> list[Leak]:
+        """What site, scanner, format and the like alone tell of the label (patient tasks): shortcuts.parquet."""
+        if self.design.metric == "dice":
+            return []
+        scans = pd.read_parquet(self.stage.study.folder("index") / "scans.parquet")
+        table = covariates(self.patients, scans, self.design.patients)
+        found = shortcuts(table, self.design.label.tolist(), seed=self.stage.seed("evaluate", "shortcuts"))
+        rows = pd.DataFrame(found, columns=list(Shortcut._fields))
+        rows.to_parquet(self.stage.folder / "shortcuts.parquet", index=False)
+        return shortcut_notes(found)
 
     def _verdict(self, curves: dict[str, Inference], leaks: list[Leak]) -> dict[str, Any]:
         config, metric, design = self.stage.study.config, self.design.metric, self.design
