@@ -62,6 +62,20 @@ def test_expected_step_of_a_gaussian_machine_with_learned_variance():
         )
 
 
+def test_the_cheap_variance_gradient_is_the_difference_of_the_energies_gradients():
+    """Against autograd of the joint energy at (data, h) and at (reconstruction, h), all drawn."""
+    rbm = machine(Gaussian(3, learn_variance=True), Bernoulli(2), spread=0.4)
+    data = draws(rbm, 5).repeat(60_000, 1)
+    change = update_of(rbm, data, CD(1, sample_visible=True))["visible.log_variance"]
+    generator = Generator().manual_seed(11)
+    h = rbm.hidden.sample(rbm.hidden_field(data), generator)
+    v = rbm.visible.sample(rbm.visible_field(h), generator)
+    difference = rbm.energy(v, h).mean() - rbm.energy(data, h).mean()
+    (expected,) = torch.autograd.grad(difference, [rbm.visible.log_variance])
+    assert float(expected.abs().max()) > 0.05
+    torch.testing.assert_close(change, expected, rtol=0, atol=0.01)
+
+
 @pytest.mark.parametrize("pair", PAIRS)
 def test_long_contrastive_divergence_approaches_the_likelihood_gradient(pair):
     rbm = PAIRS[pair](True)

@@ -35,6 +35,9 @@ class Objective(nn.Module, ABC):
         `work.draw[:n]` holds hidden states drawn given the `n` data rows; it may be overwritten.
         """
 
+    def one_sweep_means(self, work: Workspace, n: int) -> Tensor | None:
+        """The visible means (n, visible) that the negative rows were drawn around, one sweep from the data; else none."""
+
     def begin(self, rbm: RBM, generator: Generator) -> None:
         """Get ready for training `rbm`; chains that a checkpoint has brought back are left as they are."""
 
@@ -73,6 +76,10 @@ class CD(Objective):
             last = sweep == self.k - 1
             work.up_(work.show_visible_(visible), hidden, draw=None if last else draw, generator=generator)
         return n
+
+    @override
+    def one_sweep_means(self, work: Workspace, n: int) -> Tensor | None:
+        return work.total_visible[:n] if self.k == 1 and self.sample_visible else None
 
 
 class PCD(Objective):

@@ -18,7 +18,8 @@ class Workspace:
     """Scratch for mini-batches of at most `batch` rows and `negatives` chains of `rbm`, on the device of its weights.
 
     `visible` and `hidden` hold the positive rows, then the negative ones. What is stored is *shown*: scaled by the
-    unit's variance and with the offset taken away, as the weights see it.
+    unit's variance and with the offset taken away, as the weights see it. After a draw of visible states,
+    `total_visible` holds the means that they were drawn around.
     """
 
     def __init__(self, rbm: RBM, batch: int, negatives: int) -> None:
@@ -33,7 +34,7 @@ class Workspace:
         self.draw = scratch(most, rbm.hidden.size)
         self._noise_hidden = scratch(most, rbm.hidden.size)
         self._noise_visible = scratch(most, rbm.visible.size)
-        self._total_visible = scratch(most, rbm.visible.size)
+        self.total_visible = scratch(most, rbm.visible.size)
         self._signs: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self._scaled = {"visible": _has_variance(rbm.visible), "hidden": _has_variance(rbm.hidden)}
 
@@ -73,7 +74,7 @@ class Workspace:
 
     def down_(self, shown: Tensor, out: Tensor, *, sample: bool, generator: Generator) -> Tensor:
         """Write the visible mean given shown hidden states, or with `sample` a draw, into `out`."""
-        total = self._total_visible[: len(out)] if sample else out
+        total = self.total_visible[: len(out)] if sample else out
         torch.addmm(self.rbm.visible.bias, shown, self.rbm.weight.t(), out=total)
         if not sample:
             return self.rbm.visible.mean_(total)
