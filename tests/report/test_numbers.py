@@ -28,6 +28,7 @@ from scanprior.report import numbers
         (numbers.duration(200), "3\u202fmin 20\u202fs"),
         (numbers.duration(7500), "2\u202fh 05\u202fmin"),
         (numbers.megabytes(812.4), "812\u202fMB"),
+        (numbers.megabytes(0.24), "0.2\u202fMB"),
         (numbers.megabytes(3400), "3.4\u202fGB"),
         (numbers.percent(0.95), "95\u202f%"),
         (numbers.listed(("a", "b", "c")), "a, b and c"),

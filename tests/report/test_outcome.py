@@ -66,7 +66,11 @@ def test_a_canary_without_its_answer_stops_the_verdict() -> None:
 def test_leaks_are_proved_or_doubtful_or_absent() -> None:
     doubt = {"check": "similar", "proof": False, "sentence": "Two scans look alike."}
     checks = outcome.read_checks(found(leaks=[doubt]))
-    assert [(check.name, check.passed) for check in checks] == [("similar", None), ("two sides", True)]
+    assert [(check.name, check.passed) for check in checks] == [
+        ("similar", None),
+        ("two sides", True),
+        ("same volume", True),
+    ]
     proof = {"check": "overlap", "proof": True, "sentence": "One patient twice."}
     assert [check.passed for check in outcome.read_checks(found(leaks=[proof]))] == [False]
     assert outcome.read_checks({}) == ()

@@ -84,10 +84,12 @@ def duration(seconds: float | None) -> str:
 
 
 def megabytes(value: float | None) -> str:
-    """Memory or disk: 812 MB, 3.4 GB."""
+    """Memory or disk: 0.2 MB, 812 MB, 3.4 GB."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value / 1000:.1f}{NARROW}GB" if value >= 1000 else f"{value:.0f}{NARROW}MB"
+    if value >= 1000:
+        return f"{value / 1000:.1f}{NARROW}GB"
+    return f"{value:.0f}{NARROW}MB" if value >= 10 else f"{value:.1f}{NARROW}MB"
 
 
 def listed(values: Sequence[object]) -> str:

@@ -22,9 +22,13 @@ from scanprior.report.content import (
 from scanprior.report.numbers import count, listed
 
 NAN = float("nan")
-APART = (
-    "No tested patient lends labels or lies in the pool of its draw, and no arm predicted for a patient that its draw "
-    "does not test."
+# What an evaluation that was not refused has found to hold; it refuses at the first proof of the contrary.
+HOLDS = (
+    (
+        "two sides",
+        "No tested patient lends labels or lies in the pool of its draw, and no arm predicted for another patient.",
+    ),
+    ("same volume", "No two patients have a scan with exactly the same voxels, those named as one person apart."),
 )
 
 
@@ -77,7 +81,7 @@ def read_checks(found: Mapping[str, Any]) -> tuple[Check, ...]:
     for leak in found.get("leaks") or []:
         checks.append(Check("leak", str(leak["check"]), False if leak.get("proof") else None, str(leak["sentence"])))
     if "leaks" in found and all(check.passed is not False for check in checks if check.kind == "leak"):
-        checks.append(Check("leak", "two sides", True, APART))
+        checks += [Check("leak", name, True, sentence) for name, sentence in HOLDS]
     return tuple(checks)
 
 

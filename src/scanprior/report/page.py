@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -132,13 +133,9 @@ def _montages(content: ReportContent) -> dict[str, list[tuple[str, str, int]]]:
 def _strips(montage: Montage | None) -> list[tuple[str, str, int]]:
     if montage is None:
         return []
-    rows: list[tuple[str, str, int]] = []
-    window = None
-    for label, images in montage.rows:
-        # All rows share the first one's window, so that a reconstruction is seen at the brightness of its original.
-        window = window or intensity_window(images)
-        rows.append((label, strip(images, signed=montage.signed, window=window), len(images)))
-    return rows
+    # All rows share one window, so that a reconstruction is seen at the brightness of its original.
+    window = intensity_window(np.concatenate([images.ravel() for _, images in montage.rows]))
+    return [(label, strip(images, signed=montage.signed, window=window), len(images)) for label, images in montage.rows]
 
 
 def _quarantine(content: ReportContent) -> list[tuple[str, str, str, int]]:

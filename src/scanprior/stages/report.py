@@ -46,7 +46,8 @@ def gather(study: Study) -> ReportContent:
     validation = {arm: _draws(study, arm, "validation") for arm in config.arms}
     histories = {arm: _draws(study, arm, "history") for arm in config.arms}
     records = [_json(folder / "record.json") for folder in study.inputs("report")]
-    priors = {folder.name: folder for folder in study.inputs("report") if folder.name.startswith("prior")}
+    folders = [folder for folder in study.inputs("report") if folder.name.startswith("prior")]
+    priors = {folder.name: folder for folder in sorted(folders, key=lambda folder: folder.name != "prior")}
     first = study.results / "prior"
     first = first if first.name in priors else next(iter(priors.values()), first)
     found = outcome.read_verdict(verdict)
@@ -118,9 +119,9 @@ def _training_seconds(records: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Wall seconds of each arm over all draws; they stand in the records, since the verdict must not vary with the load."""
     total: dict[str, float] = {}
     for record in records:
-        if record["stage"] == "train":
-            arm = str(record["job"]).split("/")[0]
-            total[arm] = total.get(arm, 0.0) + float(record["wall_seconds"])
+        if record.get("stage") == "train":
+            arm = str(record.get("job", "")).partition("/")[0]
+            total[arm] = total.get(arm, 0.0) + float(record.get("wall_seconds") or 0)
     return total
 
 
