@@ -66,11 +66,17 @@ class RBM(nn.Module):
         return self.hidden.energy(h) - self.visible.log_partition(field) + constant
 
     @torch.no_grad()
-    def gibbs(self, v: Tensor, steps: int, generator: Generator) -> Tensor:
-        """`steps` full sweeps of block Gibbs sampling from `v` (batch, visible); a new tensor of the same shape."""
+    def gibbs(self, v: Tensor, steps: int, generator: Generator, *, known: Tensor | None = None) -> Tensor:
+        """`steps` full sweeps of block Gibbs sampling from `v` (batch, visible); a new tensor of the same shape.
+
+        Where `known` (bool, broadcast to `v`) is true the visible states stay as given, and the others are drawn from their
+        distribution given these: missing voxels, or one modality from another.
+        """
+        given = v
         for _ in range(steps):
             h = self.hidden.sample(self.hidden_field(v), generator)
             v = self.visible.sample(self.visible_field(h), generator)
+            v = v if known is None else torch.where(known, given, v)
         return v
 
     @torch.no_grad()
