@@ -15,10 +15,12 @@ from scanprior.report.content import (
     Deidentification,
     Difference,
     Dot,
+    Line,
     Montage,
     Multiplier,
     Point,
     PriorFacts,
+    Probabilities,
     Provenance,
     Quarantined,
     ReportContent,
@@ -238,10 +240,31 @@ def patient_content(outcome: str = "inconclusive") -> ReportContent:
         scheme="cv",
         simulated=True,
     )
+    rates = tuple(np.linspace(0, 1, 11))
+    roc = [
+        Line(
+            arm,
+            rates,
+            tuple(x**power for x in rates),
+            tuple(0.8 * x**power for x in rates),
+            tuple(min(1.0, 1.15 * x**power) for x in rates),
+        )
+        for arm, power in (("dbn", 0.4), ("scratch", 0.5))
+    ]
+    bins = [
+        Line(arm, (0.1, 0.4, 0.8), (0.2, 0.35, 0.7), (0.05, 0.2, 0.5), (0.4, 0.6, 0.9)) for arm in ("dbn", "scratch")
+    ]
+    benefit = [Line(arm, (0.1, 0.5, 0.9), (0.45, 0.3, 0.02)) for arm in ("dbn", "scratch")]
+    everyone = Line("everyone", (0.1, 0.5, 0.9), (0.44, 0.0, -4.0))
+    calibration = (("dbn", 0.81, -0.12, 0.171), ("scratch", 0.72, 0.1, 0.19))
+    probabilities = Probabilities(tuple(roc), tuple(bins), (*benefit, everyone), calibration)
     return replace(
         base,
         study=study,
         verdict=verdict,
+        probabilities=probabilities,
+        worst=replace(base.worst, meaning="probability given to the true class") if base.worst else None,
+        arms=tuple(row for row in base.arms if row.arm in arms),
         points=points,
         dots=dots,
         dice=(),

@@ -155,5 +155,23 @@ def test_worst_patients_of_a_voxel_task_show_every_class(scores: pd.DataFrame) -
     assert means["scratch", "front", 4] == pytest.approx(0.24)
 
 
+def test_probabilities_are_those_of_the_compared_arms() -> None:
+    benefit = pd.DataFrame(
+        {
+            "arm": ["dbn", "dbn", "cnn"],
+            "threshold": [0.1, 0.2, 0.1],
+            "benefit": [0.4, 0.3, 0.1],
+            "everyone": [0.4, 0.2, 0.4],
+        }
+    )
+    calibration = pd.DataFrame({"arm": ["dbn", "cnn"], "slope": [0.8, float("nan")], "intercept": 0.1, "brier": 0.2})
+    found = outcome.read_probabilities({"net_benefit": benefit, "calibration": calibration}, ["dbn", "scratch"])
+    assert found is not None
+    assert found.roc == ()
+    assert [(line.arm, line.y) for line in found.net_benefit] == [("dbn", (0.4, 0.3)), ("everyone", (0.4, 0.2))]
+    assert [row[0] for row in found.calibration] == ["dbn", "cnn"]
+    assert outcome.read_probabilities({}, ["dbn"]) is None
+
+
 def test_no_scores_no_worst_patients(scores: pd.DataFrame) -> None:
     assert outcome.worst_patients(scores[scores["arm"] == "scratch"], PATIENTS, ["dbn", "scratch"]) is None

@@ -152,6 +152,14 @@ def test_other_verdicts_render(outcome: str) -> None:
     read(render(light(voxel_content(outcome) if outcome != "harms" else patient_content(outcome))))
 
 
+def test_probabilities_are_shown_where_there_are_any(page: str) -> None:
+    assert "Reliability" not in page
+    with_them = render(light(patient_content()))
+    for needle in ("ROC curve", "Reliability", "Net benefit", "Calibration", "0.81", "−0.12", "true positive rate"):
+        assert needle in with_them, needle
+    read(with_them)
+
+
 def test_simulated_and_quick_are_marked_before_the_verdict() -> None:
     content = light(patient_content())
     page = render(replace(content, study=replace(content.study, quick=True)))

@@ -166,6 +166,38 @@ def test_without_pictures_and_records_there_is_still_a_report(study: Study) -> N
         assert needle in page, needle
 
 
+def test_a_patient_study_of_tables_alone(tmp_path: Path) -> None:
+    evaluation = "{scheme: cv, folds: 2, budgets: [4, 8], draws: 2, metric: auc, margin: 0.02}"
+    study = make_study(tmp_path, arms="dbn, scratch", evaluation=evaluation)
+    names = [f"P-{number:010x}" for number in range(40)]
+    label = ["ill" if number % 2 else "well" for number in range(40)]
+    patients = pd.DataFrame(
+        {"patient": names, "order": range(40), "labelled": True, "label": label, "age": 50.0, "sex": "F"}
+    )
+    write_index(study, patients)
+    split.run(study)
+    train_all(study, gain={"dbn": 0.6, "scratch": 0.3})
+    evaluate.run(study)
+    for stage, job in (("deidentify", "shard-0"), ("convert", "shard-0"), ("prepare", "shard-0"), ("patches", "")):
+        publish(study.folder(stage, job), {})
+    publish(study.results / "prior", {})
+    report.run(study)
+    page = (study.results / "report.html").read_text()
+    for needle in (
+        "AUC",
+        "a label per patient: well and ill",
+        "ROC curve",
+        "Reliability",
+        "probability given to the true class",
+        "20 patients",
+        "left no filters",
+        "left no summary",
+        "no patches to show",
+        "median 50",
+    ):
+        assert needle in page, needle
+
+
 def test_without_a_verdict_there_is_no_report(tmp_path: Path) -> None:
     study = make_study(tmp_path, arms="dbn, scratch", evaluation=HOLDOUT, voxel=True)
     with pytest.raises(ScanpriorError):

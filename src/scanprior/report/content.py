@@ -115,6 +115,28 @@ class ClassMean(NamedTuple):
     mean: float
 
 
+class Line(NamedTuple):
+    """One line of a figure with its interval (empty: none)."""
+
+    arm: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """What the predicted probabilities of the positive class are worth (patient task, two classes)."""
+
+    roc: tuple[Line, ...] = ()
+    reliability: tuple[Line, ...] = ()
+    net_benefit: tuple[Line, ...] = ()
+    """of arms, and of acting on `everyone`"""
+    calibration: tuple[tuple[str, float, float, float], ...] = ()
+    """(arm, slope, intercept, Brier score)"""
+
+
 @dataclass(frozen=True)
 class Worst:
     """The patients with the lowest scores: a pseudonym, what is known of the patient (text), then scores."""
@@ -243,6 +265,7 @@ class ReportContent:
     """scores that were planned and are missing, in sentences"""
     dice: tuple[ClassMean, ...] = ()
     worst: Worst | None = None
+    probabilities: Probabilities | None = None
     checks: tuple[Check, ...] = ()
     cohort: Table = ()
     """(what, value)"""

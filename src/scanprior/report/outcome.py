@@ -14,8 +14,10 @@ from scanprior.report.content import (
     ClassMean,
     Difference,
     Dot,
+    Line,
     Multiplier,
     Point,
+    Probabilities,
     Verdict,
     Worst,
 )
@@ -144,6 +146,42 @@ def dice_per_class(scores: pd.DataFrame) -> tuple[ClassMean, ...]:
         means = scores.groupby(["arm", "budget"], sort=False, as_index=False)[column].mean()
         name = str(column).removeprefix("dice_")
         found += [ClassMean(str(arm), name, int(budget), float(mean)) for arm, budget, mean in _rows(means)]
+    return tuple(found)
+
+
+def read_probabilities(tables: Mapping[str, pd.DataFrame], arms: Sequence[str]) -> Probabilities | None:
+    """Lines of `arms` and calibration of all arms from the evaluation's tables; None when there are none.
+
+    tables: roc (arm, fpr, tpr, low, high), reliability (arm, predicted, observed, low, high), net_benefit (arm, threshold,
+    benefit, everyone), calibration (arm, slope, intercept, brier).
+    """
+    if not tables:
+        return None
+    benefit = _lines(tables.get("net_benefit"), arms, "threshold", "benefit")
+    if benefit:
+        benefit += tuple(
+            one._replace(arm="everyone") for one in _lines(tables["net_benefit"], arms[:1], "threshold", "everyone")
+        )
+    columns = ["arm", "slope", "intercept", "brier"]
+    calibration = tables.get("calibration", pd.DataFrame(columns=columns))
+    return Probabilities(
+        _lines(tables.get("roc"), arms, "fpr", "tpr"),
+        _lines(tables.get("reliability"), arms, "predicted", "observed"),
+        benefit,
+        tuple(
+            (str(arm), float(slope), float(shift), float(brier))
+            for arm, slope, shift, brier in _rows(calibration[columns])
+        ),
+    )
+
+
+def _lines(table: Any, arms: Sequence[str], x: str, y: str) -> tuple[Line, ...]:
+    found: list[Line] = []
+    for arm in arms:
+        rows: Any = table[table["arm"] == arm] if table is not None else None
+        if rows is not None and len(rows):
+            sides = [tuple(map(float, rows[side])) if side in rows else () for side in (x, y, "low", "high")]
+            found.append(Line(arm, *sides))
     return tuple(found)
 
 

@@ -17,6 +17,7 @@ from scanprior.report.curve import label_budget_curve
 from scanprior.report.forest import forest, row_labels
 from scanprior.report.montage import intensity_window, strip
 from scanprior.report.panels import panels
+from scanprior.report.probabilities import probability_figures
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE = Path(__file__).parent / "style.css"
@@ -52,6 +53,10 @@ def render(content: ReportContent) -> str:
         dice_table=_dice_table(content), montages=_montages(content), quarantine=_quarantine(content),
         pretraining=_svg(panels(content.pretraining, xlabel="mini-batches", name="pretraining")),
         training=_svg(panels(content.training, xlabel="epoch", name="training")),
+        probabilities=_svg(
+            probability_figures(content.probabilities, positive=study.classes[-1], arms=study.arms)
+            if content.probabilities else ()
+        ),
         residual_risk=words.residual_risk(content.deidentification) if content.deidentification else [],
     )  # fmt: skip
 

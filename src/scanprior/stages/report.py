@@ -63,6 +63,7 @@ def gather(study: Study) -> ReportContent:
         arms=outcome.read_arms(verdict, validation, _training_seconds(records)),
         dice=outcome.dice_per_class(scores),
         worst=outcome.worst_patients(scores, patients, compared),
+        probabilities=outcome.read_probabilities(_probability_tables(study), compared),
         gaps=outcome.read_gaps(verdict, _json(study.folder("evaluate") / "summary.json"), _skipped(records)),
         checks=outcome.read_checks(verdict) + _suspects(records),
         cohort=cohort.cohort_table(patients, scans),
@@ -261,6 +262,14 @@ def _draws(study: Study, arm: str, name: str) -> pd.DataFrame:
         if file.exists():
             frames.append(pd.read_parquet(file).assign(draw=draw))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _probability_tables(study: Study) -> dict[str, pd.DataFrame]:
+    files = {
+        name: study.folder("evaluate") / f"{name}.parquet"
+        for name in ("roc", "reliability", "net_benefit", "calibration")
+    }
+    return {name: pd.read_parquet(file) for name, file in files.items() if file.exists()}
 
 
 def _series(study: Study) -> pd.DataFrame:
