@@ -43,14 +43,14 @@ def test_without_removed_voxels_there_is_no_mask() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda i, l: (Grid(i.array * 0 + 3, LPS), l), "constant-volume"),
-        (lambda i, l: (Grid(i.array[:, :, 0], LPS), l), "not-3d"),
-        (lambda i, l: (Grid(np.where(i.array > 120, np.nan, i.array), LPS), l), "not-finite"),
-        (lambda i, l: (i, Grid(l.array[:-1], LPS)), "shape-mismatch"),
-        (lambda i, l: (i, Grid(l.array, LPS + np.eye(4))), "grid-mismatch"),
-        (lambda i, l: (i, Grid(l.array + 0.5, LPS)), "label-values"),
-        (lambda i, l: (i, Grid(l.array * 1000, LPS)), "label-values"),
-        (lambda i, l: (Grid(i.array, np.diag([1.0, 0, 1, 1])), None), "singular-affine"),
+        (lambda i, m: (Grid(i.array * 0 + 3, LPS), m), "constant-volume"),
+        (lambda i, m: (Grid(i.array[:, :, 0], LPS), m), "not-3d"),
+        (lambda i, m: (Grid(np.where(i.array > 120, np.nan, i.array), LPS), m), "not-finite"),
+        (lambda i, m: (i, Grid(m.array[:-1], LPS)), "shape-mismatch"),
+        (lambda i, m: (i, Grid(m.array, LPS + np.eye(4))), "grid-mismatch"),
+        (lambda i, m: (i, Grid(m.array + 0.5, LPS)), "label-values"),
+        (lambda i, m: (i, Grid(m.array * 1000, LPS)), "label-values"),
+        (lambda i, m: (Grid(i.array, np.diag([1.0, 0, 1, 1])), None), "singular-affine"),
     ],
 )
 def test_what_cannot_be_prepared_is_refused_with_its_reason(change, reason: str) -> None:

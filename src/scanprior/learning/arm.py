@@ -86,10 +86,12 @@ class Arm(Protocol):
         """
         ...  # fmt: skip
 
-    def restore(self, state: State) -> Predictor: ...
+    def restore(self, state: State) -> Predictor:
+        """The predictor that `state` came from, to the bit."""
+        ...
 
 
-class OneClass(ScanpriorError):
+class OneClass(ScanpriorError):  # noqa: N818 - it is said as it is
     """Training data from which nothing can be told apart."""
 
 

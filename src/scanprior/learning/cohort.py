@@ -81,8 +81,9 @@ class PatientCohort:
         names = list(dict.fromkeys(chosen["patient"]))
         place = {name: number for number, name in enumerate(names)}
         chosen = chosen.assign(bag=[place[name] for name in chosen["patient"]]).sort_values("bag", kind="stable")
+        columns = _whole(chosen.loc[:, ["row", "i", "j", "k", "bag"]])
         return Bags(
-            self.store, _whole(chosen["row"]), _whole(chosen[["i", "j", "k"]]), _whole(chosen["bag"]),
+            self.store, columns[:, 0], columns[:, 1:4], columns[:, 4],
             np.array([labels.get(name, -1) for name in names], dtype=np.int64),
         )  # fmt: skip
 
@@ -101,7 +102,8 @@ class VoxelCohort:
     def bags(self, patients: Sequence[str]) -> Bags:
         """See `Cohort.bags`."""
         chosen = self.patches[self.patches["patient"].isin(patients)]
-        return Bags.of_patches(self.store, _whole(chosen["row"]), _whole(chosen[["i", "j", "k"]]), _whole(chosen["target"]))
+        columns = _whole(chosen.loc[:, ["row", "i", "j", "k", "target"]])
+        return Bags.of_patches(self.store, columns[:, 0], columns[:, 1:4], columns[:, 4])
 
     def predict(self, predictor: Predictor, cell: Cell, progress: Progress) -> Predicted:
         """Columns patient, scan, dice_<class> and dice (their mean): the first scan (by voxel digest) of each patient."""
@@ -183,6 +185,6 @@ class VoxelCohort:
         )
 
 
-def _whole(column: pd.Series | pd.DataFrame) -> np.ndarray:
+def _whole(columns: pd.DataFrame) -> np.ndarray:
     """Whole numbers in an array of its own: pandas hands out read-only views, of which torch warns."""
-    return column.to_numpy(dtype=np.int64, copy=True)
+    return columns.to_numpy(dtype=np.int64, copy=True)

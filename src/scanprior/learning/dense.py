@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from scanprior.learning.network import Dropout, Standardise
 from scanprior.patches.store import PatchStore, Size
@@ -24,7 +23,7 @@ def to_convolution(network: nn.Module, size: Size) -> nn.Sequential:
     """
     layers: list[nn.Module] = []
     standardise: Standardise | None = None
-    spread = (1, 1, 1)
+    spread: Size = (1, 1, 1)
     flat = True  # the features of a patch so far are a vector, not a block of voxels
     for layer in _flatten(network):
         match layer:
@@ -38,12 +37,14 @@ def to_convolution(network: nn.Module, size: Size) -> nn.Sequential:
                 pass
             case nn.Linear():
                 first = not any(isinstance(other, nn.Conv3d) for other in layers)
-                layers.append(_conv(layer.weight, layer.bias, size if first else (1, 1, 1), (1, 1, 1), standardise if first else None))
+                kernel = size if first else (1, 1, 1)
+                layers.append(_conv(layer.weight, layer.bias, kernel, (1, 1, 1), standardise if first else None))
             case nn.Conv3d():
                 first = not any(isinstance(other, nn.Conv3d) for other in layers)
-                kernel: Size = tuple(layer.kernel_size)  # pyright: ignore[reportAssignmentType]
-                layers.append(_conv(layer.weight, layer.bias, kernel, spread, standardise if first else None))
-                spread = tuple(step * stride for step, stride in zip(spread, layer.stride, strict=True))  # pyright: ignore[reportAssignmentType]
+                i, j, k = layer.kernel_size
+                layers.append(_conv(layer.weight, layer.bias, (i, j, k), spread, standardise if first else None))
+                i, j, k = layer.stride
+                spread = (spread[0] * i, spread[1] * j, spread[2] * k)
             case nn.ReLU() | nn.Sigmoid():
                 layers.append(layer)
             case _:
@@ -95,11 +96,10 @@ def _conv(weight: Tensor, bias: Tensor | None, kernel: Size, spread: Size, stand
     if standardise is not None:
         flat = flat / standardise.std
         offset = offset - (flat * standardise.mean).sum(dim=1)
-    layer = skip_init(nn.Conv3d, flat.shape[1] // int(np.prod(kernel)), len(flat), kernel, dilation=spread, device=flat.device)
-    with torch.no_grad():
-        layer.weight.copy_(flat.reshape(layer.weight.shape))
-        if layer.bias is not None:
-            layer.bias.copy_(offset)
+    inputs = flat.shape[1] // int(np.prod(kernel))
+    layer = nn.Conv3d(inputs, len(flat), kernel, dilation=spread, device="meta")
+    layer.weight = nn.Parameter(flat.reshape(len(flat), inputs, *kernel))
+    layer.bias = nn.Parameter(offset)
     return layer
 
 
@@ -107,5 +107,7 @@ def _matrix(layer: nn.Conv3d) -> nn.Linear:
     """The convolution as a dense layer over one window."""
     weight = layer.weight.reshape(len(layer.weight), -1)
     dense = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
-    dense.weight, dense.bias = nn.Parameter(weight), layer.bias
+    dense.weight = nn.Parameter(weight)
+    if layer.bias is not None:
+        dense.bias = nn.Parameter(layer.bias)
     return dense

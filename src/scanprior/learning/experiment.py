@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -171,4 +170,4 @@ def _write(file: Path, content: dict[str, Any]) -> None:
     part = file.with_name(f".{file.name}.part")
     file.parent.mkdir(parents=True, exist_ok=True)
     part.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(part, file)
+    part.replace(file)

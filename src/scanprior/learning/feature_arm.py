@@ -33,7 +33,7 @@ class FeatureArm:
     space: Space
 
     def fit(
-        self, train: Bags, valid: Bags, seed: int, *, settings: Settings, checkpoint: Path | None = None,
+        self, train: Bags, valid: Bags, seed: int, *, settings: Settings, checkpoint: Path | None = None,  # noqa: ARG002
         log: Callable[[Epoch], None] | None = None,
     ) -> Fit:  # fmt: skip
         """Fit on `train`; one row of history, nothing to go on from, so `checkpoint` stays unused. See `Arm.fit`."""

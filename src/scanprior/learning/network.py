@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ class Standardise(nn.Module):
         self.register_buffer("std", std.detach().clone().float().clamp_min(SMALLEST_STD))
 
     def forward(self, patches: Tensor) -> Tensor:
+        """Same shape."""
         return (patches - self.mean) / self.std
 
 
@@ -37,6 +39,7 @@ class Dropout(nn.Module):
         self.generator: torch.Generator | None = None
 
     def forward(self, states: Tensor) -> Tensor:
+        """Same shape; the identity outside training."""
         if not self.training or self.rate == 0 or self.generator is None:
             return states
         kept = torch.empty_like(states).uniform_(generator=self.generator).lt_(1 - self.rate)
@@ -53,7 +56,7 @@ def dense_network(
 ) -> nn.Sequential:
     """Linear layers of the given sizes (visible, hidden …, classes), uninitialised; logits (n, classes)."""
     layers: list[nn.Module] = [Dropout(input_dropout)]
-    for before, after in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for before, after in pairwise(sizes[:-1]):
         layers += [skip_init(nn.Linear, before, after), activation(hidden), Dropout(dropout)]
     return nn.Sequential(*layers, skip_init(nn.Linear, sizes[-2], sizes[-1]))
 

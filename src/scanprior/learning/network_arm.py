@@ -20,6 +20,7 @@ from scanprior.patches.store import PatchStore
 
 # Makes the untrained network: an unstarted one when no generator is given (to be filled from saved arrays).
 Build = Callable[[Setup, Settings, torch.Generator | None], nn.Module]
+STUDY_PLAN = Plan()
 STATISTICS_PATCHES = 4000  # enough for the mean and standard deviation of a voxel to 2 %
 
 
@@ -44,7 +45,7 @@ class NetworkArm:
     per_voxel: bool = True  # standardise each voxel of the patch by itself, or all alike (convolutions)
     own_statistics: bool = False  # the built network standardises by itself (the prior's normaliser)
     groups: Groups = one_group
-    plan: Plan = Plan()
+    plan: Plan = STUDY_PLAN
 
     def fit(
         self, train: Bags, valid: Bags, seed: int, *, settings: Settings, checkpoint: Path | None = None,

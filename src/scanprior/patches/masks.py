@@ -21,7 +21,7 @@ def body_mask(image: np.ndarray) -> np.ndarray:
         return _largest(image > image.min())
     bright = _largest(image > low + AIR * (high - low))
     closed = ndimage.binary_closing(np.pad(bright, 2), iterations=2)[2:-2, 2:-2, 2:-2]
-    body = ndimage.binary_fill_holes(closed | bright)
+    body = np.asarray(ndimage.binary_fill_holes(closed | bright))
     return body if body.mean() >= SMALLEST_SHARE else bright
 
 
@@ -39,8 +39,8 @@ def centres_mask(allowed: np.ndarray, removed: np.ndarray | None, size: tuple[in
 
 def _largest(mask: np.ndarray) -> np.ndarray:
     """The biggest connected piece; pieces of equal size: the first in array order."""
-    labels, count = ndimage.label(mask)
-    if count <= 1:
+    labels = np.zeros(mask.shape, np.int32)
+    if ndimage.label(mask, output=labels) == 1:
         return mask
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0

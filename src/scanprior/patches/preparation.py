@@ -13,7 +13,7 @@ from scanprior.patches.resampling import Grid, Spacing, resample, to_ras
 AFFINE_TOLERANCE = 0.01  # mm: rounding of single-precision headers
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - a verdict, which the stage turns into a quarantine row
     """A scan that can't be prepared, with a code and a sentence that holds no identifying text."""
 
     def __init__(self, reason: str, sentence: str) -> None:

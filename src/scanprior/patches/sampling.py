@@ -42,7 +42,7 @@ def balanced_positions(
     for index, wanted in enumerate(quota):
         candidates = np.flatnonzero((flat_labels == index) & flat_centres)
         if index == 0 and (labels > 0).any():
-            near = ndimage.binary_dilation(labels > 0, iterations=NEAR).ravel()[candidates]
+            near = np.asarray(ndimage.binary_dilation(labels > 0, iterations=NEAR), bool).ravel()[candidates]
             close, far = candidates[near], candidates[~near]
             if close.size and far.size:
                 hard = round(wanted * NEAR_SHARE)

@@ -24,6 +24,7 @@ def run(study: Study) -> None:
         scans = _prepared(study)
         task, patches = study.config.task, study.config.patches
         values = sorted(task.classes) if task.kind == "voxel" else None
+        orders = scans["order"].astype(int).tolist()
         tables: list[pd.DataFrame] = []
         kept: list[int] = []
         for row in range(len(scans)):
@@ -37,7 +38,7 @@ def run(study: Study) -> None:
                 )  # fmt: skip
                 continue
             # The seed names the scan by the rank of its voxels, so a new key changes no position.
-            order = int(scans["order"][row])
+            order = orders[row]
             rng = np.random.default_rng(stage.seed("patches", "prior", order))
             tables.append(_table(len(kept), uniform_positions(centres, patches.per_scan, rng), None, "prior"))
             if values is not None and Path(f"{stem}.label.npy").exists():
@@ -61,8 +62,8 @@ def _prepared(study: Study) -> pd.DataFrame:
             frame = pd.read_parquet(folder / "scans.parquet")
             relative = folder.relative_to(study.results).as_posix()
             frames.append(frame.assign(image=[f"{relative}/{scan}.image.npy" for scan in frame["scan"]]))
-    scans = pd.concat(frames, ignore_index=True)[["scan", "patient", "order", "image"]]
-    return scans.sort_values("order").reset_index(drop=True)
+    scans = pd.concat(frames, ignore_index=True).sort_values(by="order").reset_index(drop=True)
+    return scans.loc[:, ["scan", "patient", "order", "image"]]
 
 
 def _labelled(

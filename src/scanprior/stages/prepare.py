@@ -24,23 +24,22 @@ def run(study: Study, *, shard: int) -> None:
         scans = pd.read_parquet(source / "scans.parquet").sort_values("order")
         settings = study.config.prepare
         rows: list[tuple[str, str, int, str, str]] = []
-        for done, row in enumerate(scans.itertuples(index=False)):
+        columns = (scans["scan"].astype(str), scans["patient"].astype(str), scans["order"].astype(int))
+        for done, (scan, patient, order) in enumerate(zip(*columns, strict=True)):
             try:
                 prepared = prepare(
-                    _read(source / f"{row.scan}.nii.gz"),
-                    _read_if_there(source / f"{row.scan}.label.nii.gz"),
-                    _read_if_there(source / f"{row.scan}.removed.nii.gz"),
+                    _read(source / f"{scan}.nii.gz"),
+                    _read_if_there(source / f"{scan}.label.nii.gz"),
+                    _read_if_there(source / f"{scan}.removed.nii.gz"),
                     spacing=settings.spacing,
                     intensity=settings.intensity,
                 )
             except Refused as refusal:
-                stage.quarantine(
-                    item=str(row.scan), patient=str(row.patient), reason=refusal.reason, sentence=refusal.sentence
-                )
+                stage.quarantine(item=scan, patient=patient, reason=refusal.reason, sentence=refusal.sentence)
                 continue
-            _write(stage.folder, str(row.scan), prepared)
-            shape = json.dumps(list(prepared.image.shape))
-            rows.append((str(row.scan), str(row.patient), int(row.order), shape, json.dumps(prepared.affine.tolist())))
+            _write(stage.folder, scan, prepared)
+            grid = json.dumps(list(prepared.image.shape)), json.dumps(prepared.affine.tolist())
+            rows.append((scan, patient, order, *grid))
             stage.progress(done + 1, len(scans))
         pd.DataFrame(rows, columns=COLUMNS).to_parquet(stage.folder / "scans.parquet", index=False)
         stage.note(scans=len(rows), refused=len(scans) - len(rows))

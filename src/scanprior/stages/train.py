@@ -28,8 +28,9 @@ def run(study: Study, *, arm: str, draw: int) -> None:
         split = json.loads((study.folder("split") / "split.json").read_text(encoding="utf-8"))
         cells = cells_of(split, draw)
         cohort = _cohort(study, split, {name for cell in cells for name in (*cell.train, *cell.valid, *cell.test)})
+        arm_for = cache(lambda fold: _arm(study, arm, draw, fold, split))
         results = run_arm(
-            cache(lambda fold: _arm(study, arm, draw, fold, split)), cells, cohort, draw=draw, trials=study.config.evaluation.trials,
+            arm_for, cells, cohort, draw=draw, trials=study.config.evaluation.trials,
             work=stage.work / "fits", seeds=stage.seed, log=stage.log, progress=stage.progress,
         )  # fmt: skip
         for name in ("predictions", "validation", "history"):
@@ -80,7 +81,7 @@ def _cohort(study: Study, split: dict[str, Any], patients: set[str]) -> Cohort:
     """The scans and patches of some patients; only their volumes are packed."""
     folder, task = study.folder("patches"), study.config.task
     every = pd.read_parquet(folder / "scans.parquet")
-    places = np.flatnonzero(every["patient"].isin(patients))
+    places = np.flatnonzero(every["patient"].isin(sorted(patients)))
     scans = every.iloc[places].reset_index(drop=True)
     row_of = np.full(len(every), -1)
     row_of[places] = np.arange(len(places))
@@ -96,7 +97,6 @@ def _cohort(study: Study, split: dict[str, Any], patients: set[str]) -> Cohort:
         return VoxelCohort(store, patches, scans.assign(stem=stems), values, names, task.region_dilation)
     table = pd.read_parquet(study.folder("index") / "patients.parquet")
     classes = tuple(split["classes"])
-    labels = {
-        str(row.patient): classes.index(str(row.label)) for row in table.itertuples(index=False) if row.labelled and row.patient in patients
-    }
+    known = table[table["labelled"].astype(bool) & table["patient"].isin(sorted(patients))]
+    labels = {str(name): classes.index(str(label)) for name, label in zip(known["patient"], known["label"], strict=True)}
     return PatientCohort(store, patches, labels, classes)

@@ -21,4 +21,4 @@ def components(patches: np.ndarray, settings: Settings, seed: int) -> np.ndarray
     """The leading components (k, D) of standardised patches, from evenly spaced ones when there are many."""
     chosen = np.linspace(0, len(patches) - 1, min(len(patches), PATCHES)).round().astype(int)
     count = min(int(settings["components"]), len(chosen) - 1, patches.shape[1])
-    return PCA(count, svd_solver="randomized", random_state=seed % 2**32).fit(patches[chosen]).components_
+    return np.asarray(PCA(count, svd_solver="randomized", random_state=seed % 2**32).fit(patches[chosen]).components_)
