@@ -70,6 +70,9 @@ def test_forest_says_difference_and_interval() -> None:
 def test_several_comparisons_are_named_by_their_arms() -> None:
     rows = (differences("dbn", "cnn", 0.02, 0.01, ())[0], differences("dbn", "mlp", 0.03, 0.01, ())[0])
     assert list(row_labels(rows).values()) == ["dbn − cnn", "dbn − mlp"]
+    assert list(row_labels(rows[:1]).values()) == ["dbn − cnn"], (
+        "one comparison beside the primary one is named as well"
+    )
     assert "dbn − mlp +0.030" in forest(rows, margin=0.01, metric="auc", level=0.95, name="y")
 
 

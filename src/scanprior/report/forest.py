@@ -21,16 +21,16 @@ def forest(differences: Sequence[Difference], *, margin: float, metric: str, lev
     The grey zone holds the differences that are smaller than the margin.
     """
     labels = row_labels(differences)
-    several = len({(row.arm, row.other) for row in differences}) > 1
+    means = _means_alone(differences)
     differences = [row for row in differences if math.isfinite(row.low) and math.isfinite(row.high)]
     places = decimals(margin)
-    with canvas(470, 84 + (TALL if several else ROW) * len(differences)) as figure:
+    with canvas(470, 84 + (TALL if means else ROW) * len(differences)) as figure:
         axes: Axes = figure.subplots()
         edge = 1.08 * max([margin, *(abs(side) for row in differences for side in (row.low, row.high))])
         axes.axvspan(-margin, margin, color=COLOURS["zone"], zorder=0)
         axes.axvline(0, color=COLOURS["quiet"], linewidth=0.9, zorder=1)
         for place, row in enumerate(differences):
-            primary = row.budget is None and not several
+            primary = row.budget is None and not means
             colour = COLOURS["prior" if row.low > 0 else "scratch" if row.high < 0 else "ink"]
             axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2.6 if primary else 1.4, zorder=2)
             marker, size = ("D", 7.5) if primary else ("o", 5)
@@ -48,6 +48,7 @@ def forest(differences: Sequence[Difference], *, margin: float, metric: str, lev
         axes.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
+        several = len({(row.arm, row.other) for row in differences}) > 1
         first, second = ("second arm", "first arm") if several else (differences[0].other, differences[0].arm)
         axes.set_xlabel(f"difference in {metric_name(metric)}\n← {first} better\N{EM SPACE}{second} better →")
         spoken = "; ".join(
@@ -58,7 +59,11 @@ def forest(differences: Sequence[Difference], *, margin: float, metric: str, lev
 
 
 def row_labels(differences: Sequence[Difference]) -> dict[Difference, str]:
-    """Budgets where all rows are of one comparison, else which arms are compared."""
-    if len({(row.arm, row.other) for row in differences}) > 1:
+    """Budgets where the rows are one comparison by budgets, else which arms are compared."""
+    if _means_alone(differences):
         return {row: f"{row.arm} {MINUS} {row.other}" for row in differences}
     return {row: "mean over budgets" if row.budget is None else f"{row.budget} patients" for row in differences}
+
+
+def _means_alone(differences: Sequence[Difference]) -> bool:
+    return all(row.budget is None for row in differences)

@@ -74,6 +74,8 @@ class Forest:
 
     title: str
     rows: list[tuple[str, Difference]]
+    missing: list[str]
+    """rows without an interval, which the figure can't show"""
     figure: Markup
 
 
@@ -94,12 +96,12 @@ def _forests(content: ReportContent) -> list[Forest]:
         groups["Other comparisons, mean over budgets" if groups else "Comparisons, mean over budgets"] = alone
     found: list[Forest] = []
     for title, rows in groups.items():
-        drawn = any(math.isfinite(row.low) and math.isfinite(row.high) for row in rows)
-        figure = ""
-        if drawn:
-            figure = forest(rows, margin=verdict.margin, metric=content.study.metric, level=verdict.level, name=title)
         labels = row_labels(rows)
-        found.append(Forest(title, [(labels[row], row) for row in rows], Markup(figure)))
+        missing = [labels[row] for row in rows if not (math.isfinite(row.low) and math.isfinite(row.high))]
+        figure = ""
+        if len(missing) < len(rows):
+            figure = forest(rows, margin=verdict.margin, metric=content.study.metric, level=verdict.level, name=title)
+        found.append(Forest(title, [(labels[row], row) for row in rows], missing, Markup(figure)))
     return found
 
 
