@@ -11,7 +11,7 @@ from scanprior.evidence.metrics import Array
 
 # Beyond three quarters of the observed range (in log labels) the curves overlap too little to be compared.
 WIDEST = 0.75
-STEPS = 40
+STEPS = 20
 
 
 class Multiplier(NamedTuple):
