@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanprior.evidence.verdict import judge, sentence
+from scanprior.evidence.verdict import judge, needed_words, sentence
 
 NUMBERS = st.floats(-2, 2) | st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0])
 
@@ -65,7 +65,20 @@ def test_the_sentence_says_what_the_interval_says(low, high, words):
 
 
 def test_the_open_verdict_names_what_would_decide_it():
-    assert "about 140 test patients would probably decide it" in say(-0.05, 0.1, patients_needed=140)
+    assert say(-0.05, 0.1, needed="about 140 test patients would").endswith("; about 140 test patients would.")
     nan = float("nan")
     text = sentence(nan, nan, 0.02, estimate=nan, metric="AUC", note="no scores")
     assert "can't be told" in text and "no scores" in text and "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("needed", "words"),
+    [
+        (None, "more test patients alone would hardly decide it"),
+        ((140, 5), "about 140 test patients would probably decide it"),
+        ((60, 20), "20 draws instead of 5 would probably decide it, with the same patients"),
+        ((90, 20), "about 90 test patients and 20 draws instead of 5 would probably decide it"),
+    ],
+)
+def test_what_is_needed_is_more_than_there_is(needed, words):
+    assert needed_words(needed, 60, 5) == words

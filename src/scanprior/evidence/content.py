@@ -8,6 +8,7 @@ from typing import Any
 from scanprior.evidence.analysis import Comparison, Rules, Savings
 from scanprior.evidence.bootstrap import Inference, Interval
 from scanprior.evidence.savings import Multiplier
+from scanprior.evidence.verdict import needed_words
 
 SCHEMA = 1
 
@@ -50,8 +51,17 @@ def comparison(found: Comparison, rules: Rules, metric: str) -> dict[str, Any]:
         "draws": one.draws,
         "patients_needed": found.patients_needed.patients if found.patients_needed else None,
         "draws_needed": found.patients_needed.draws if found.patients_needed else None,
+        "needed": needed(found),
         "note": one.note,
     }
+
+
+def needed(found: Comparison) -> str:
+    """What would decide an open verdict, in words; empty when it is decided or nothing can be said."""
+    one = found.inference.primary
+    if found.verdict != "inconclusive" or math.isnan(one.low):
+        return ""
+    return needed_words(found.patients_needed, one.patients, one.draws)
 
 
 def by_budget(inference: Inference, budgets: tuple[int, ...], savings: Savings) -> list[dict[str, Any]]:

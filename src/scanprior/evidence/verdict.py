@@ -28,7 +28,7 @@ def sentence(
     *,
     estimate: float,
     metric: str,
-    patients_needed: int | None = None,
+    needed: str = "",
     note: str = "",
     level: float = 0.95,
     against: str = "the same network from a random start",
@@ -60,12 +60,20 @@ def sentence(
             real = f"; the {word} is real, but smaller than what you said matters"
         what = f"no difference that matters (less than {margin:g})"
         return f"Pretraining makes {what} on these patients, compared with {against}: {span}{real}."
-    need = (
-        f"; about {patients_needed} test patients would probably decide it"
-        if patients_needed is not None
-        else "; more test patients alone would hardly decide it"
-    )
+    need = f"; {needed}" if needed else ""
     return f"Whether pretraining helps on these patients can't be told yet, compared with {against}: {span}{need}."
+
+
+def needed_words(needed: tuple[int, int] | None, patients: int, draws: int) -> str:
+    """What would decide an open verdict: `needed` = (patients, draws), beside what the study has."""
+    if needed is None:
+        return "more test patients alone would hardly decide it"
+    more_patients, more_draws = needed
+    if more_draws <= draws:
+        return f"about {more_patients} test patients would probably decide it"
+    if more_patients <= patients:
+        return f"{more_draws} draws instead of {draws} would probably decide it, with the same patients"
+    return f"about {more_patients} test patients and {more_draws} draws instead of {draws} would probably decide it"
 
 
 def _signed(value: float) -> str:

@@ -135,7 +135,7 @@ class Evaluation:
         one = primary.inference.primary
         needed = primary.patients_needed.patients if primary.patients_needed else None
         text = sentence(one.low, one.high, self.rules.margin, estimate=one.estimate, metric=METRIC_WORDS[metric],
-                        patients_needed=needed, note=one.note, level=self.rules.level)  # fmt: skip
+                        needed=content.needed(primary), note=one.note, level=self.rules.level)  # fmt: skip
         against = self._against_best(pair, best, primary)
         return content.plain({
             **found, "verdict": primary.verdict, "sentence": text,
