@@ -10,7 +10,9 @@ from scanprior.study import Study
 
 min_version("9.0")
 if not workflow.configfiles:
-    raise WorkflowError("name a study: snakemake --configfile config/demo.yaml --cores 2")
+    raise WorkflowError(
+        "name a study: snakemake --configfile config/demo.yaml --cores 2"
+    )
 
 study = Study.load(os.path.relpath(workflow.configfiles[-1]))
 # The stages run as `scanprior stage …` of the environment that snakemake itself runs in.

@@ -2,11 +2,11 @@
 rule index:
     output:
         **outputs("index"),
+    log:
+        f"logs/{study.name}/index.log",
     params:
         **state("index"),
         listing=study.listing(),
-    log:
-        f"logs/{study.name}/index.log",
     shell:
         command("index")
 
@@ -16,12 +16,12 @@ rule deidentify:
         lambda w: reads("deidentify", shard=w.shard),
     output:
         **outputs("deidentify/shard-{shard}"),
-    params:
-        **state("deidentify"),
     log:
         f"logs/{study.name}/deidentify-{{shard}}.log",
     resources:
         mem_mb=2000,
+    params:
+        **state("deidentify"),
     shell:
         command("deidentify", "--shard {wildcards.shard}")
 
@@ -31,10 +31,10 @@ rule convert:
         lambda w: reads("convert", shard=w.shard),
     output:
         **outputs("convert/shard-{shard}"),
-    params:
-        **state("convert"),
     log:
         f"logs/{study.name}/convert-{{shard}}.log",
+    params:
+        **state("convert"),
     shell:
         command("convert", "--shard {wildcards.shard}")
 
@@ -44,9 +44,9 @@ rule prepare:
         lambda w: reads("prepare", shard=w.shard),
     output:
         **outputs("prepare/shard-{shard}"),
-    params:
-        **state("prepare"),
     log:
         f"logs/{study.name}/prepare-{{shard}}.log",
+    params:
+        **state("prepare"),
     shell:
         command("prepare", "--shard {wildcards.shard}")

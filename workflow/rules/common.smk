@@ -27,10 +27,7 @@ def state(stage):
 
 def command(stage, options=""):
     """`exec`: the stage is a child of the engine itself and ends with it."""
-    return (
-        f"exec scanprior stage {stage} {study.path} {options}"
-        f" > {{log}} 2>&1"
-    )
+    return f"exec scanprior stage {stage} {study.path} {options}" f" > {{log}} 2>&1"
 
 
 wildcard_constraints:

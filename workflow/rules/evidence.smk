@@ -5,10 +5,10 @@ rule evaluate:
     output:
         **outputs("evaluate"),
         verdict=f"{RESULTS}/verdict.json",
-    params:
-        **state("evaluate"),
     log:
         f"logs/{study.name}/evaluate.log",
+    params:
+        **state("evaluate"),
     shell:
         command("evaluate")
 
@@ -20,9 +20,9 @@ rule report:
     output:
         **outputs("report"),
         page=f"{RESULTS}/report.html",
-    params:
-        **state("report"),
     log:
         f"logs/{study.name}/report.log",
+    params:
+        **state("report"),
     shell:
         command("report")

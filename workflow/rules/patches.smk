@@ -4,10 +4,10 @@ rule split:
         reads("split"),
     output:
         **outputs("split"),
-    params:
-        **state("split"),
     log:
         f"logs/{study.name}/split.log",
+    params:
+        **state("split"),
     shell:
         command("split")
 
@@ -17,9 +17,9 @@ rule patches:
         reads("patches"),
     output:
         **outputs("patches"),
-    params:
-        **state("patches"),
     log:
         f"logs/{study.name}/patches.log",
+    params:
+        **state("patches"),
     shell:
         command("patches")
