@@ -88,11 +88,12 @@ def test_how_a_block_is_cut_does_not_matter():
         lambda stepper: stepper.block(data, rows),
         lambda stepper: [stepper.block(data, row[None]) for row in rows],
         lambda stepper: stepper.block(data[rows]),
+        lambda stepper: stepper.block(data[row] for row in rows),
     ):
         rbm = RBM(Bernoulli(12), Bernoulli(6))
         feed(Stepper(rbm, CD(1), batch_size=10, steps=8, seed=3, learning_rate=0.1))
         bits.append(rbm.weight.detach().clone())
-    assert torch.equal(bits[0], bits[1]) and torch.equal(bits[0], bits[2])
+    assert all(torch.equal(bits[0], other) for other in bits[1:])
 
 
 @pytest.mark.parametrize("objective", ["cd1", "pcd2"])

@@ -7,6 +7,7 @@ both halves of the gradient and carries the momentum along.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -158,11 +159,12 @@ class Stepper(nn.Module):
         self.step, self._generator, self._restored = int(state["step"]), None, state["generator"].cpu()
 
     @torch.no_grad()
-    def block(self, data: Tensor, rows: Tensor | None = None) -> Stats:
+    def block(self, data: Tensor | Iterable[Tensor], rows: Tensor | None = None) -> Stats:
         """Train on several mini-batches, one update each.
 
         Args:
-            data: with `rows`, all data (n, visible); without, the mini-batches themselves (batches, batch, visible).
+            data: with `rows`, all data (n, visible); without, the mini-batches themselves, as one tensor
+                (batches, batch, visible) or one after the other, made only when they are needed.
             rows: row numbers (batches, batch) of the mini-batches; `batch` may be smaller than `batch_size`.
 
         Raises:
@@ -171,16 +173,16 @@ class Stepper(nn.Module):
         if self._work is None:
             self._work = Workspace(self.rbm, self.batch_size, self.objective.negatives(self.batch_size))
             self.objective.begin(self.rbm, self.generator)
-        batches = data if rows is None else rows
-        n = batches.shape[1]
-        if n > self.batch_size:
-            raise ValueError(f"a mini-batch has {n} rows; this step was made for at most {self.batch_size}")
-        for i in range(len(batches)):
+        n = 0
+        for batch in data if rows is None else rows:
+            n = len(batch)
+            if n > self.batch_size:
+                raise ValueError(f"a mini-batch has {n} rows; this step was made for at most {self.batch_size}")
             positive = self._work.visible[:n]
-            if rows is None:
-                positive.copy_(data[i])
+            if isinstance(data, Tensor) and rows is not None:
+                torch.index_select(data, 0, batch, out=positive)
             else:
-                torch.index_select(data, 0, rows[i], out=positive)
+                positive.copy_(batch)
             self._update(self._work, n)
         if not bool(torch.isfinite(self.visible_velocity.sum() + self.hidden_velocity.sum())):
             raise Diverged(

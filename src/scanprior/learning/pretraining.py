@@ -91,7 +91,7 @@ def pretrain(
     measured: dict[str, float] = {}
 
     def inputs(chosen: Tensor) -> Tensor:
-        return normaliser(gather(chosen)).clamp_(-CLIP, CLIP)  # pyright: ignore[reportArgumentType]
+        return normaliser(_finite(gather, chosen)).clamp_(-CLIP, CLIP)
 
     for number, size in enumerate(layers, start=1):
         rbm = _machine(machines, int(normaliser.mean.numel()), size, hidden, seeds("pretrain", "weights", number))
@@ -203,9 +203,8 @@ class Pretraining(pl.LightningModule):
     @override
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Train on one block of row numbers (mini-batches, batch)."""
-        chosen = batch.cpu()
-        data = self._source.at(chosen.flatten()).view(*chosen.shape, -1).to(self.device)
-        stats = self.stepper.block(data)
+        # One mini-batch at a time: it is gathered, standardised and used while it is still in the cache.
+        stats = self.stepper.block(self._source.at(rows).to(self.device) for rows in batch.cpu())
         self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
         values = {"reconstruction": float(stats.reconstruction), "activation": float(stats.activation)}
         if self.stepper.step % self.per_epoch == 0:
@@ -243,7 +242,7 @@ def _layer_input(
 ) -> tuple[Source, Standardiser | None]:
     """The source of the next layer, and the standardiser of its rows when there is one."""
     if not machines:
-        return Source(_checked(inputs)), None
+        return Source(inputs), None
 
     @torch.no_grad()
     def encode(rows: Tensor) -> Tensor:
@@ -277,19 +276,19 @@ def _machine(machines: list[RBM], visible: int, size: int, hidden: str, seed: in
 
 def _normaliser(gather: Gather, kept: Tensor, seed: int) -> Standardiser:
     chosen = kept[_some(len(kept), STATISTICS_ROWS, seed)]
-    return Standardiser.of(torch.cat([_checked(gather)(chunk) for chunk in chosen.split(CHUNK)]))
+    return Standardiser.of(torch.cat([_finite(gather, chunk) for chunk in chosen.split(CHUNK)]))
 
 
-def _checked(gather: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
-    def checked(rows: Tensor) -> Tensor:
-        patches = gather(rows)
-        if not bool(torch.isfinite(patches.sum())):
-            bad = (~torch.isfinite(patches)).any(1).nonzero().flatten()
-            row = int(rows[bad[0]]) if len(bad) else -1
-            raise ValueError(f"patch {row} holds a value that is not finite; {len(bad)} of {len(rows)} patches do")
-        return patches
-
-    return checked
+def _finite(gather: Gather, rows: Tensor) -> Tensor:
+    """The patches `rows`, or a sentence that says which of them is broken."""
+    patches = gather(rows)  # pyright: ignore[reportArgumentType]
+    if not bool(torch.isfinite(patches.sum())):
+        bad = (~torch.isfinite(patches)).any(1).nonzero().flatten()
+        if len(bad):
+            raise ValueError(
+                f"patch {int(rows[bad[0]])} holds a value that is not finite; {len(bad)} of {len(rows)} do"
+            )
+    return patches
 
 
 def _training_rows(rows: int, held_out: Tensor | None) -> Tensor:
