@@ -37,6 +37,8 @@ def begin(study: Study) -> None:
         ) from None
     for file in (study.work / "failures").glob("*.json"):
         file.unlink()
+    if "SCANPRIOR_RUN" in os.environ:  # started by `scanprior run`: a killed command must not leave its engine behind
+        end_with_parent()
     os.environ["SCANPRIOR_ENGINE"] = str(os.getpid())
     _held["lock"] = lock
     _held["recorder"] = subprocess.Popen(
@@ -115,7 +117,10 @@ def run(study: Study, *, cores: int, profile: str | None, dry: bool, arguments: 
         file.unlink()
     log = study.logs / "snakemake.log"
     with log.open("wb") as stream:
-        process = subprocess.Popen([*command, *arguments], stdout=stream, stderr=subprocess.STDOUT, cwd=study.house)
+        environment = {**os.environ, "SCANPRIOR_RUN": "1"}
+        process = subprocess.Popen(
+            [*command, *arguments], stdout=stream, stderr=subprocess.STDOUT, cwd=study.house, env=environment
+        )
         try:
             _show(study, process)
         except KeyboardInterrupt:
