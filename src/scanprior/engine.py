@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -27,14 +27,7 @@ def begin(study: Study) -> None:
 
     The lock is the kernel's, so a run that was killed leaves none behind.
     """
-    study.work.mkdir(parents=True, exist_ok=True)
-    lock = (study.work / "run.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise StageError(
-            f"the study {study.name} is being run already", hint="wait for it, or stop that run, then try again"
-        ) from None
+    lock = _lock(study)
     for file in (study.work / "failures").glob("*.json"):
         file.unlink()
     if "SCANPRIOR_RUN" in os.environ:  # started by `scanprior run`: a killed command must not leave its engine behind
@@ -45,6 +38,18 @@ def begin(study: Study) -> None:
         [sys.executable, "-m", "scanprior.cli", "track", "--follow", str(study.path)],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def _lock(study: Study) -> IO[str]:
+    study.work.mkdir(parents=True, exist_ok=True)
+    lock = (study.work / "run.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StageError(
+            f"the study {study.name} is being run already", hint="wait for it, or stop that run, then try again"
+        ) from None
+    return lock
 
 
 def end() -> None:
@@ -112,6 +117,7 @@ def run(study: Study, *, cores: int, profile: str | None, dry: bool, arguments: 
     if dry:
         subprocess.run([*command, "-n", *arguments], check=False, cwd=study.house)
         return
+    _lock(study).close()  # told here in one sentence rather than in the engine's log
     study.logs.mkdir(parents=True, exist_ok=True)
     for file in (study.work / "progress").glob("*.json"):
         file.unlink()
