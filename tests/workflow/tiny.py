@@ -161,3 +161,20 @@ def copy_source(house: Path) -> None:
     for name in ("src", "workflow", "profiles"):
         shutil.copytree(root / name, house / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "Snakefile", house / "Snakefile")
+
+
+def build_bids(house: Path) -> None:
+    """A BIDS folder of twelve subjects with a T1w scan each and a group in participants.tsv."""
+    root = house / "bids"
+    root.mkdir()
+    (root / "dataset_description.json").write_text('{"Name": "tiny", "BIDSVersion": "1.9.0"}')
+    rows = ["participant_id\tage\tsex\tgroup"]
+    for number in range(12):
+        array, _ = volume(number, lesion=number % 2 == 0)
+        folder = root / f"sub-{number + 1:02d}" / "anat"
+        folder.mkdir(parents=True)
+        image = nib.Nifti1Image(array, np.diag([2.0, 2.0, 2.0, 1.0]))
+        image.set_sform(image.affine, 1)
+        nib.save(image, folder / f"sub-{number + 1:02d}_T1w.nii.gz")
+        rows.append(f"sub-{number + 1:02d}\t{30 + number}\tF\t{'patient' if number % 2 == 0 else 'control'}")
+    (root / "participants.tsv").write_text("\n".join(rows) + "\n")
