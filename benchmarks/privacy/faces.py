@@ -16,8 +16,8 @@ import nibabel as nib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from scanprior.privacy.face import agreed, face_left, look
-from scanprior.privacy.fit import fit, head_atlas, onto, prepare
+from scanprior.privacy.face import agreed, look
+from scanprior.privacy.fit import head_atlas, onto, prepare
 from scanprior.privacy.refused import Refused
 from scanprior.privacy.template import mean_head
 
@@ -29,7 +29,9 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(image.dataobj).astype(np.float32).squeeze(), np.asarray(image.affine, dtype=float)
 
 
-def changed(array: np.ndarray, affine: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float, str]:
+def changed(
+    array: np.ndarray, affine: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, float, str]:
     """A turned header (5-30 or 60-180 degrees), and one of: as it is, gamma and noise, inverted tissue contrast, cropped."""
     degrees = float(rng.choice([5, 10, 15, 20, 30, 60, 90, 180], p=[0.15, 0.2, 0.2, 0.15, 0.1, 0.05, 0.1, 0.05]))
     axis = rng.normal(size=3)
@@ -97,12 +99,22 @@ def main(poses: int) -> None:
                 share = float((seen.removed & skin).sum() / max(skin.sum(), 1))
             results.append((file.name, degrees, kind, seen.verdict, share, time.process_time() - begun))
             if seen.verdict != "removed" or share < 0.9:
-                print("  look at", file.name[:24], degrees, kind, seen.verdict, f"removed {share:.2f} information {seen.information:.3f}", flush=True)
+                print(
+                    "  look at",
+                    file.name[:24],
+                    degrees,
+                    kind,
+                    seen.verdict,
+                    f"removed {share:.2f} information {seen.information:.3f}",
+                    flush=True,
+                )
     for low, high in ((0, 31), (31, 181)):
         part = [row for row in results if low <= row[1] < high]
         refused = sum(row[3] == "refused" for row in part)
         left = sum(row[3] not in ("refused", "removed") or (row[3] == "removed" and row[4] < 0.9) for row in part)
-        print(f"turned {low}-{high - 1} degrees: {len(part)} looked at, {refused} refused, {left} accepted with a face left")
+        print(
+            f"turned {low}-{high - 1} degrees: {len(part)} looked at, {refused} refused, {left} accepted with a face left"
+        )
     print(f"seconds: mean {np.mean([row[5] for row in results]):.2f}, most {max(row[5] for row in results):.2f}")
 
 

@@ -33,7 +33,9 @@ class Line(NamedTuple):
     output: str
 
     def as_json(self) -> str:
-        return json.dumps({key: value for key, value in self._asdict().items() if value}, sort_keys=True, ensure_ascii=True)
+        return json.dumps(
+            {key: value for key, value in self._asdict().items() if value}, sort_keys=True, ensure_ascii=True
+        )
 
 
 def summary(lines: Iterable[Line]) -> dict[str, Any]:
@@ -75,8 +77,14 @@ def _page(lines: list[Line], facts: dict[str, Any]) -> str:
         _table("Files", list(counts["files"].items())),
         _table("Why files were quarantined", list(counts["reasons"].items())),
         _table("What was done (attributes or frames)", list(counts["actions"].items())),
-        _table("CID 7050 codes written (files)", [(f"{code} {names.get(code, '')}", n) for code, n in counts["codes"].items()]),
-        _table("Quarantined files", [(f"{line.file} ({line.reason})", line.sentence) for line in lines if line.outcome == "quarantined"]),
+        _table(
+            "CID 7050 codes written (files)",
+            [(f"{code} {names.get(code, '')}", n) for code, n in counts["codes"].items()],
+        ),
+        _table(
+            "Quarantined files",
+            [(f"{line.file} ({line.reason})", line.sentence) for line in lines if line.outcome == "quarantined"],
+        ),
     ]
     body = "\n".join(tables)
     return (
@@ -93,7 +101,9 @@ def _page(lines: list[Line], facts: dict[str, Any]) -> str:
 def _table(title: str, rows: list[tuple[Any, Any]]) -> str:
     if not rows:
         return ""
-    cells = "".join(f"<tr><td>{html.escape(str(key))}</td><td>{html.escape(str(value))}</td></tr>" for key, value in rows)
+    cells = "".join(
+        f"<tr><td>{html.escape(str(key))}</td><td>{html.escape(str(value))}</td></tr>" for key, value in rows
+    )
     return f"<h2>{html.escape(title)}</h2><table>{cells}</table>"
 
 

@@ -119,7 +119,10 @@ def is_stripped(target: Target) -> bool:
     if litres > 2.5:  # heads fill 3 and more, brains with their fluid up to 2
         return False
     found = fit(target, brain_atlas())
-    if found.information < LEAST_BRAIN_INFORMATION or not STRETCH[0] <= found.stretch[0] <= found.stretch[1] <= STRETCH[1]:
+    if (
+        found.information < LEAST_BRAIN_INFORMATION
+        or not STRETCH[0] <= found.stretch[0] <= found.stretch[1] <= STRETCH[1]
+    ):
         return False
     head = mean_head()
     near = onto(head.skull_cap, head.affine, found.matrix, tissue.shape, target.affine)
@@ -141,7 +144,9 @@ def _remove(shape: tuple[int, ...], affine: Matrix, target: Target, pair: _Pair)
 
 
 def _plausible(found: Fit) -> bool:
-    return found.information >= LEAST_INFORMATION and STRETCH[0] <= found.stretch[0] <= found.stretch[1] <= STRETCH[1]
+    mirrored = np.linalg.det(found.matrix[:3, :3]) <= 0  # an affine search can turn a head inside out
+    near = STRETCH[0] <= found.stretch[0] <= found.stretch[1] <= STRETCH[1]
+    return found.information >= LEAST_INFORMATION and near and not mirrored
 
 
 def _face_places() -> Matrix:

@@ -22,7 +22,17 @@ _BINS = 24
 # Only what lies within so many 4 mm voxels of the head counts: with all of the air, shrinking a cut head raises the information.
 NEAR = 4
 # Where the head may lie against the guess from its centre (mm: right, front, up): fields of view cut necks and crowns.
-_SHIFTS = ((0, 0, 0), (0, 0, -40), (0, 0, -20), (0, 0, 20), (0, 0, 40), (0, 20, 0), (0, -20, 0), (0, 20, -25), (0, -20, -25))
+_SHIFTS = (
+    (0, 0, 0),
+    (0, 0, -40),
+    (0, 0, -20),
+    (0, 0, 20),
+    (0, 0, 40),
+    (0, 20, 0),
+    (0, -20, 0),
+    (0, 20, -25),
+    (0, -20, -25),
+)
 
 
 class Target(NamedTuple):
@@ -110,7 +120,10 @@ class _Images(NamedTuple):
 
     @classmethod
     def of(cls, atlas: Atlas, target: Target) -> _Images:
-        tight, near = (Target(mask.astype(np.uint8), one.affine) for mask, one in zip(atlas.near, (atlas.fine, atlas.coarse), strict=True))
+        tight, near = (
+            Target(mask.astype(np.uint8), one.affine)
+            for mask, one in zip(atlas.near, (atlas.fine, atlas.coarse), strict=True)
+        )
         return cls(*map(_image, (atlas.coarse, near, _averaged(target, 8.0), atlas.fine, tight, target)))
 
 
@@ -123,13 +136,17 @@ def apart(one: Fit, other: Fit, places: Matrix) -> float:
 def onto(mask: Mask, affine: Matrix, matrix: Matrix, shape: tuple[int, ...], grid: Matrix) -> Mask:
     """Carry a template mask through `matrix` onto the grid `shape`, `grid`; beyond the template its edge goes on."""
     back = np.linalg.inv(affine) @ np.linalg.inv(matrix) @ grid
-    return ndimage.affine_transform(mask.astype(np.uint8), back[:3, :3], back[:3, 3], shape, order=0, mode="nearest").astype(bool)
+    return ndimage.affine_transform(
+        mask.astype(np.uint8), back[:3, :3], back[:3, 3], shape, order=0, mode="nearest"
+    ).astype(bool)
 
 
 def through(array: NDArray[np.generic], affine: Matrix, matrix: Matrix, shape: tuple[int, ...], grid: Matrix) -> Floats:
     """Sample a scan on the template grid `shape`, `grid` through `matrix`; NaN outside the scan."""
     there = np.linalg.inv(affine) @ matrix @ grid
-    return ndimage.affine_transform(array.astype(np.float32), there[:3, :3], there[:3, 3], shape, order=1, mode="constant", cval=np.nan)
+    return ndimage.affine_transform(
+        array.astype(np.float32), there[:3, :3], there[:3, 3], shape, order=1, mode="constant", cval=np.nan
+    )
 
 
 def tissue_level(values: Floats) -> float:
@@ -146,7 +163,9 @@ def tissue_level(values: Floats) -> float:
 def _atlas(values: Floats) -> Atlas:
     fine = Target(*block_mean(values, mean_head().affine, (2, 2, 2)))
     coarse = _averaged(fine, 8.0)
-    tight, near = (ndimage.binary_dilation(_filled(one), iterations=by) for one, by in ((fine, NEAR), (coarse, NEAR // 2)))
+    tight, near = (
+        ndimage.binary_dilation(_filled(one), iterations=by) for one, by in ((fine, NEAR), (coarse, NEAR // 2))
+    )
     # A fixed quarter of the points is enough for a rough pose, and four times as fast.
     chosen = np.random.default_rng(0).permutation(int(near.sum()))[:2500]
     levels = (coarse.values[near] / coarse.values.max() * (_BINS - 0.01)).astype(np.int64)[chosen]
@@ -178,7 +197,9 @@ def _centre(target: Target, *, upper: bool = True) -> Matrix:
 def _turns(*, wide: bool) -> list[Matrix]:
     """Head tilts up to 30 degrees; `wide`: each of the 24 ways to lay the axes, slightly tilted."""
     sides = ((0, 0), (-15, 0), (15, 0), (0, 15), (0, -15))
-    tilts = [Rotation.from_euler("xyz", [x, y, z], degrees=True).as_matrix() for x in (-30, -15, 0, 15, 30) for y, z in sides]
+    tilts = [
+        Rotation.from_euler("xyz", [x, y, z], degrees=True).as_matrix() for x in (-30, -15, 0, 15, 30) for y, z in sides
+    ]
     if not wide:
         return tilts
     return [axes @ tilt for axes in Rotation.create_group("O").as_matrix() for tilt in tilts[::5]]
@@ -216,13 +237,18 @@ def _information(counts: NDArray[np.int64]) -> float:
     return float((joint[some] * np.log(joint[some] / apart[some])).sum())
 
 
-def _rough(images: _Images, turn: Matrix, shift: Matrix, centre: Matrix, *, scale: float = 1.0) -> tuple[float, sitk.Transform]:
+def _rough(
+    images: _Images, turn: Matrix, shift: Matrix, centre: Matrix, *, scale: float = 1.0
+) -> tuple[float, sitk.Transform]:
     """Rotation, shift and one scale at 8 mm, from x → turn (x − centre) + centre + shift."""
     transform = sitk.Similarity3DTransform()
     transform.SetCenter((_FLIP @ centre).tolist())
-    transform.SetMatrix((_FLIP @ (scale * turn) @ _FLIP).ravel().tolist(), 1e-6)
+    left, _, right = np.linalg.svd(turn)  # the header's directions are rounded; a similarity takes exact rotations only
+    transform.SetMatrix((_FLIP @ (scale * left @ right) @ _FLIP).ravel().tolist(), 1e-6)
     transform.SetTranslation((_FLIP @ shift).tolist())
-    return _optimise(images.small_atlas, images.small_near, images.small, transform, step=6.0, least=0.5, share=1.0), transform
+    return _optimise(
+        images.small_atlas, images.small_near, images.small, transform, step=6.0, least=0.5, share=1.0
+    ), transform
 
 
 def _affine(images: _Images, start: sitk.Transform) -> Fit:
@@ -241,7 +267,16 @@ def _affine(images: _Images, start: sitk.Transform) -> Fit:
     return Fit(matrix, information, (float(stretch[-1]), float(stretch[0])))
 
 
-def _optimise(fixed: sitk.Image, near: sitk.Image, moving: sitk.Image, transform: sitk.Transform, *, step: float, least: float, share: float) -> float:
+def _optimise(
+    fixed: sitk.Image,
+    near: sitk.Image,
+    moving: sitk.Image,
+    transform: sitk.Transform,
+    *,
+    step: float,
+    least: float,
+    share: float,
+) -> float:
     """Improve `transform` in place; returns Mattes' mutual information (nats, 32 bins), 0 where too little overlaps.
 
     Regular steps that shrink slowly (0.8) find the true pose of 27 of 30 turned real heads, fast shrinking ones (0.6) of 22.

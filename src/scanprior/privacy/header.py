@@ -27,7 +27,9 @@ from scanprior.privacy.rules import Profile, Rule, edition, method_codes
 
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _INTEGER = re.compile(r"[+-]?\d{1,12}")
-_KERNEL = re.compile(r"STANDARD|BONE(PLUS)?|SOFT|LUNG|DETAIL|EDGE|FC\d{2}|[ABCDEHQTUY][A-Z]?[A-Za-z]?\d{2}[a-z]?\d?|[1-5]", re.ASCII)
+_KERNEL = re.compile(
+    r"STANDARD|BONE(PLUS)?|SOFT|LUNG|DETAIL|EDGE|FC\d{2}|[ABCDEHQTUY][A-Z]?[A-Za-z]?\d{2}[a-z]?\d?|[1-5]", re.ASCII
+)
 _NUMERIC = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "AT": "u2", "OW": "u2"}
 _FIRST, _LAST = datetime.date(1900, 1, 1), datetime.date(2100, 1, 1)
 _DEPTH = 16
@@ -37,7 +39,15 @@ NO_FEATURES = 0x00280302
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
 STUDY_UID, SERIES_UID, SOP_UID, SOP_CLASS = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016
 # Type 2 attributes that every image must have, though empty (birth date, sex, referring physician, ids, study date and time).
-_EMPTY = {0x00080020: "DA", 0x00080030: "TM", 0x00080050: "SH", 0x00080090: "PN", 0x00100030: "DA", 0x00100040: "CS", 0x00200010: "SH"}
+_EMPTY = {
+    0x00080020: "DA",
+    0x00080030: "TM",
+    0x00080050: "SH",
+    0x00080090: "PN",
+    0x00100030: "DA",
+    0x00100040: "CS",
+    0x00200010: "SH",
+}
 
 
 class Names(NamedTuple):
@@ -62,7 +72,15 @@ def clean_header(dataset: Dataset, *, profile: Profile, names: Names, actions: C
     return kept
 
 
-def mark(kept: Elements, dataset: Dataset, *, profile: Profile, performed: tuple[str, ...], identity_removed: bool, version: str) -> None:
+def mark(
+    kept: Elements,
+    dataset: Dataset,
+    *,
+    profile: Profile,
+    performed: tuple[str, ...],
+    identity_removed: bool,
+    version: str,
+) -> None:
     """Write what was done into `kept`: (0012,0062) to (0012,0064) and (0028,0303), and (0028,0302) when a face was removed.
 
     Codes of an earlier tool stay where they are still true (profile and cleaning; what it retained may be gone by now).
@@ -92,9 +110,11 @@ def _code_item(code: str) -> Elements:
     return {0x00080100: text_element("SH", code), 0x00080102: text_element("SH", "DCM"), 0x00080104: meaning}
 
 
-def _clean(dataset: Dataset, profile: Profile, names: Names, actions: Counter[str], *, signed: bool, depth: int) -> Elements:
+def _clean(
+    dataset: Dataset, profile: Profile, names: Names, actions: Counter[str], *, signed: bool, depth: int
+) -> Elements:
     kept: Elements = {}
-    for tag, element in dataset._dict.items():  # noqa: SLF001  raw elements: what goes is never decoded
+    for tag, element in dataset._dict.items():
         number = int(tag)
         rule = profile.rules.get(number)
         if rule is None:
@@ -105,7 +125,17 @@ def _clean(dataset: Dataset, profile: Profile, names: Names, actions: Counter[st
                 cleaned = _clean_items(dataset, number, profile, names, actions, signed=signed, depth=depth)
             else:
                 cleaned = _CHECKS[rule.kind](_raw(element), rule, _Context(names, signed, _little(element), actions))
-        except (ValueError, TypeError, AttributeError, NotImplementedError, KeyError, OverflowError, EOFError, RecursionError, OSError):
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+            NotImplementedError,
+            KeyError,
+            OverflowError,
+            EOFError,
+            RecursionError,
+            OSError,
+        ):
             actions["unreadable"] += 1
             continue
         if cleaned is None:
@@ -115,7 +145,9 @@ def _clean(dataset: Dataset, profile: Profile, names: Names, actions: Counter[st
     return kept
 
 
-def _clean_items(dataset: Dataset, tag: int, profile: Profile, names: Names, actions: Counter[str], *, signed: bool, depth: int) -> Element | None:
+def _clean_items(
+    dataset: Dataset, tag: int, profile: Profile, names: Names, actions: Counter[str], *, signed: bool, depth: int
+) -> Element | None:
     items = dataset[tag].value
     if not isinstance(items, Sequence) or depth >= _DEPTH:
         return None
@@ -180,12 +212,20 @@ def _binary(raw: bytes, rule: Rule, context: _Context) -> Element | None:
 
 def _code(raw: bytes, rule: Rule, _: _Context) -> Element | None:
     parts = _parts(raw, rule.most)
-    return text_element(rule.vr, *parts) if parts and rule.values and all(part in rule.values or not part for part in parts) else None
+    return (
+        text_element(rule.vr, *parts)
+        if parts and rule.values and all(part in rule.values or not part for part in parts)
+        else None
+    )
 
 
 def _image_type(raw: bytes, rule: Rule, context: _Context) -> Element | None:
     parts = _parts(raw, 0) or []
-    if len(parts) < 2 or parts[0] not in ("ORIGINAL", "DERIVED", "MIXED") or parts[1] not in ("PRIMARY", "SECONDARY", "MIXED"):
+    if (
+        len(parts) < 2
+        or parts[0] not in ("ORIGINAL", "DERIVED", "MIXED")
+        or parts[1] not in ("PRIMARY", "SECONDARY", "MIXED")
+    ):
         return None
     known = [part for part in parts if part in vocabulary.IMAGE_TYPE]
     context.actions["rejected"] += len(known) < len(parts)

@@ -92,7 +92,9 @@ def read(path: Path | io.BytesIO, *, only_core: bool = False) -> Dataset:
 
 def identity(dataset: Dataset) -> str:
     """What tells this patient from others, as written by the hospital (see `pseudonyms.identity_of`)."""
-    return identity_of(*(first(dataset, keyword) for keyword in ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID")))
+    return identity_of(
+        *(first(dataset, keyword) for keyword in ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID"))
+    )
 
 
 def first(dataset: Dataset, keyword: str) -> str:
@@ -136,7 +138,11 @@ def _image_type(dataset: Dataset) -> str:
 
 
 def _syntax(dataset: Dataset) -> str:
-    return str(dataset.file_meta.get("TransferSyntaxUID", "")) if isinstance(dataset, FileDataset) and dataset.file_meta else ""
+    return (
+        str(dataset.file_meta.get("TransferSyntaxUID", ""))
+        if isinstance(dataset, FileDataset) and dataset.file_meta
+        else ""
+    )
 
 
 def _uid_text(kept: Elements, tag: int) -> str:

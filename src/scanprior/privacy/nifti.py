@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from scanprior.privacy.refused import Refused
 
 SUFFIXES = (".nii.gz", ".nii")
-_READ_ERRORS = (OSError, EOFError, ValueError, TypeError, struct.error, zlib.error, ImageFileError, HeaderDataError, KeyError)
+_READ_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    struct.error,
+    zlib.error,
+    ImageFileError,
+    HeaderDataError,
+    KeyError,
+)
 _LARGEST = 4 << 30
 
 
@@ -47,7 +57,11 @@ def read_nifti(path: Path) -> Stored:
         if content[:2] == b"\x1f\x8b":
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
                 content = stream.read(_LARGEST)
-        kind = nib.Nifti2Image if int.from_bytes(content[:4], "little") == 540 or content[:4] == b"\0\0\2\x1c" else nib.Nifti1Image
+        kind = (
+            nib.Nifti2Image
+            if int.from_bytes(content[:4], "little") == 540 or content[:4] == b"\0\0\2\x1c"
+            else nib.Nifti1Image
+        )
         image = kind.from_bytes(content)
         old = image.header
         if old.get_data_dtype().kind not in "iuf":
@@ -55,7 +69,11 @@ def read_nifti(path: Path) -> Stored:
         voxels = np.array(image.dataobj.get_unscaled())  # type: ignore[union-attr]
     except _READ_ERRORS:
         raise Refused("unreadable", "the file ends early or is not valid NIfTI") from None
-    text = sum(bool(bytes(old[field].tobytes()).strip(b"\0 ")) for field in ("descrip", "aux_file", "intent_name") if field in old)
+    text = sum(
+        bool(bytes(old[field].tobytes()).strip(b"\0 "))
+        for field in ("descrip", "aux_file", "intent_name")
+        if field in old
+    )
     text += sum(bool(bytes(old[field].tobytes()).strip(b"\0 ")) for field in ("db_name", "data_type") if field in old)
     return Stored(voxels, old, np.asarray(image.affine, dtype=np.float64), text + len(old.extensions))
 
@@ -76,13 +94,19 @@ def encode_nifti(stored: Stored, *, compress: bool = True) -> bytes:
     zooms = np.abs(np.nan_to_num([float(zoom) for zoom in old.get_zooms()], nan=1.0))
     header.set_zooms([float(np.clip(zoom, 0, 1e6)) for zoom in zooms])
     space, time = old.get_xyzt_units()
-    header.set_xyzt_units(space if space in ("mm", "meter", "micron") else "mm", time if time in ("sec", "msec", "usec") else None)
+    header.set_xyzt_units(
+        space if space in ("mm", "meter", "micron") else "mm", time if time in ("sec", "msec", "usec") else None
+    )
     slope, intercept = float(old["scl_slope"]), float(old["scl_inter"])
     # Pixel-exact: the scaling goes over as it is, unless it says "none" (0 or not a number).
     scaled = np.isfinite(slope) and slope != 0 and np.isfinite(intercept)
     header["scl_slope"], header["scl_inter"] = (slope, intercept) if scaled else (np.nan, np.nan)
     header["vox_offset"] = 352  # right behind the header and its four bytes "no extensions"
-    content = header.binaryblock[:348] + b"\0\0\0\0" + stored.voxels.astype(stored.voxels.dtype.newbyteorder("<")).tobytes(order="F")
+    content = (
+        header.binaryblock[:348]
+        + b"\0\0\0\0"
+        + stored.voxels.astype(stored.voxels.dtype.newbyteorder("<")).tobytes(order="F")
+    )
     if not compress:
         return content
     target = io.BytesIO()
@@ -95,4 +119,6 @@ def scaled(stored: Stored) -> NDArray[np.float32]:
     """The intensities as numbers."""
     slope, intercept = float(stored.header["scl_slope"]), float(stored.header["scl_inter"])
     values = stored.voxels.astype(np.float32)
-    return values * np.float32(slope) + np.float32(intercept) if np.isfinite(slope) and slope not in (0.0, 1.0) else values
+    return (
+        values * np.float32(slope) + np.float32(intercept) if np.isfinite(slope) and slope not in (0.0, 1.0) else values
+    )

@@ -51,6 +51,12 @@ def _png(grey: NDArray[np.uint8]) -> bytes:
     """PNG (ISO/IEC 15948): 8-bit grey, no text chunk."""
     rows, columns = grey.shape
     lines = b"".join(b"\0" + row.tobytes() for row in grey)
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(lines, 6)), (b"IEND", b"")]
-    chunks = (struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts)
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines, 6)),
+        (b"IEND", b""),
+    ]
+    chunks = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

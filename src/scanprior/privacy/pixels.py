@@ -56,7 +56,9 @@ def clean_pixels(dataset: Dataset, kept: Elements, *, syntax: str, actions: Coun
 
 def replace_pixels(kept: Elements, stored: np.ndarray) -> str:
     """Put changed stored values into `kept` as native pixels; returns Explicit VR Little Endian, the syntax to write."""
-    kept[PIXELS] = Element("OW" if stored.dtype.itemsize > 1 else "OB", stored.astype(stored.dtype.newbyteorder("<")).tobytes())
+    kept[PIXELS] = Element(
+        "OW" if stored.dtype.itemsize > 1 else "OB", stored.astype(stored.dtype.newbyteorder("<")).tobytes()
+    )
     return EXPLICIT_LITTLE
 
 
@@ -77,14 +79,22 @@ def _shape(kept: Elements) -> tuple[Shape, int]:
     shape = Shape(number(kept, 0x00280010), number(kept, 0x00280011), number(kept, 0x00280002, 1), allocated // 8)
     frames = number(kept, 0x00280008, 1)
     stored = number(kept, 0x00280101, allocated)
-    if allocated not in (8, 16, 32) or not 0 < stored <= allocated or min(shape) < 1 or shape.samples not in (1, 3) or frames < 1:
+    if (
+        allocated not in (8, 16, 32)
+        or not 0 < stored <= allocated
+        or min(shape) < 1
+        or shape.samples not in (1, 3)
+        or frames < 1
+    ):
         raise Refused("no-geometry", "the attributes that describe the pixel matrix contradict each other")
     return shape, frames
 
 
 def _native(raw: bytes, shape: Shape, frames: int, kept: Elements, *, swapped: bool, actions: Counter[str]) -> Element:
     photometric = kept.get(0x00280004)
-    halved = photometric is not None and photometric.value == b"YBR_FULL_422"  # two samples stand for three (PS3.3 C.7.6.3.1.2)
+    halved = (
+        photometric is not None and photometric.value == b"YBR_FULL_422"
+    )  # two samples stand for three (PS3.3 C.7.6.3.1.2)
     count = shape.rows * shape.columns * frames * (2 if halved else shape.samples)
     size = count * shape.bytes_per_sample
     if len(raw) < size:
@@ -130,7 +140,12 @@ def _check_tables(kept: Elements) -> None:
 
 
 def _fits(descriptor: Element | None, data: Element) -> bool:
-    if descriptor is None or not isinstance(descriptor.value, bytes) or len(descriptor.value) != 6 or not isinstance(data.value, bytes):
+    if (
+        descriptor is None
+        or not isinstance(descriptor.value, bytes)
+        or len(descriptor.value) != 6
+        or not isinstance(data.value, bytes)
+    ):
         return False
     entries, _, bits = struct.unpack("<3H", descriptor.value)
     entries = entries or 65536

@@ -28,7 +28,18 @@ _IDS = frozenset((0x00100020, 0x00101000, 0x00080050, 0x00200010, 0x00101090, 0x
                   0x00102154, 0x00101040, 0x00080080, 0x00080081, 0x00081040, 0x00321032, 0x00401001, 0x00400253, 0x00120040))  # fmt: skip
 _ITEM = 0xFFFEE000
 _DEFLATED, _BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
-_CHARSETS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be", "utf-32-le", "gb18030", "shift_jis", "euc_kr", "iso2022_jp", "cp1251")
+_CHARSETS = (
+    "utf-8",
+    "latin-1",
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32-le",
+    "gb18030",
+    "shift_jis",
+    "euc_kr",
+    "iso2022_jp",
+    "cp1251",
+)
 LEAST, CERTAIN = 4, 8  # characters: searched word by word from 4 on, in any bytes from 8 on
 
 
@@ -71,7 +82,9 @@ class Needles:
         found: set[str] = set()
         for at in np.flatnonzero(self._table[_hashes(plain)]).tolist():
             for spelling in self._starts.get(plain[at : at + LEAST], ()):
-                if plain.startswith(spelling, at) and (_stands_alone(plain, at, spelling) if words else _certain(spelling)):
+                if plain.startswith(spelling, at) and (
+                    _stands_alone(plain, at, spelling) if words else _certain(spelling)
+                ):
                     found.add(self.kinds[spelling])
         return found
 
@@ -115,7 +128,9 @@ def search_file(path: Path, name: str, needles: Needles, dates: Dates) -> Iterat
         kinds |= needles.find(raw[:512], words=True)  # a gzip header may hold a name
     if content[128:132] == b"DICM":
         values = read_values(content)
-        kinds |= needles.find(b"\n".join(value.data for value in values if value.vr not in ("DA", "DT", "UI")), words=True)
+        kinds |= needles.find(
+            b"\n".join(value.data for value in values if value.vr not in ("DA", "DT", "UI")), words=True
+        )
         kinds |= {"date" for value in values if value.vr in ("DA", "DT") and dates.leaked(value.data)}
     elif ".nii" in path.name:
         kinds |= needles.find(content[:352], words=True)
@@ -229,7 +244,9 @@ def _harmless(text: str) -> bool:
     """Whether this program itself may write the text: vendors, imaging words, codes, and the words of its audit."""
     lower = text.lower()
     words = re.findall(r"[a-z0-9]+", lower)
-    return lower.startswith(tuple(VENDORS)) or all(word in _own_words() or re.fullmatch(r"\d{1,3}(mm)?", word) for word in words)
+    return lower.startswith(tuple(VENDORS)) or all(
+        word in _own_words() or re.fullmatch(r"\d{1,3}(mm)?", word) for word in words
+    )
 
 
 @cache
@@ -243,10 +260,20 @@ def _spellings(kind: str, text: str) -> set[bytes]:
     texts = {text}
     if kind == "name":
         parts = [part for part in re.split(r"[\^= ,]+", text) if part]
-        texts |= {part for part in parts if len(part) >= LEAST and not _harmless(part)} | {" ".join(parts), " ".join(reversed(parts)), "".join(parts)}
+        texts |= {part for part in parts if len(part) >= LEAST and not _harmless(part)} | {
+            " ".join(parts),
+            " ".join(reversed(parts)),
+            "".join(parts),
+        }
     if kind in ("date", "birth date"):
         year, month, day = text[:4], text[4:6], text[6:8]
-        texts = {f"{day}.{month}.{year}", f"{month}/{day}/{year}", f"{day}/{month}/{year}", f"{year}-{month}-{day}", f"{year}/{month}/{day}"}
+        texts = {
+            f"{day}.{month}.{year}",
+            f"{month}/{day}/{year}",
+            f"{day}/{month}/{year}",
+            f"{year}-{month}-{day}",
+            f"{year}/{month}/{day}",
+        }
         texts |= {text[:8]} if kind == "birth date" else ({text} if len(text) > 13 else set())
     found: set[bytes] = set()
     for one in texts:

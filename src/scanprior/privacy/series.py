@@ -72,7 +72,15 @@ def deidentify_series(files: Sequence[tuple[Path, str]], *, names: Names, settin
         try:
             dataset = dicom.read(path)
             digest = _digest(path, names.key)
-            good.append((label, dicom.clean_instance(dataset, profile=settings.profile, names=names, text=settings.text, digest=digest), digest))
+            good.append(
+                (
+                    label,
+                    dicom.clean_instance(
+                        dataset, profile=settings.profile, names=names, text=settings.text, digest=digest
+                    ),
+                    digest,
+                )
+            )
         except Refused as refused:
             outcome.lines.append(_refused(label, names.patient, refused))
     if good and settings.faces != "keep":
@@ -88,7 +96,9 @@ def deidentify_series(files: Sequence[tuple[Path, str]], *, names: Names, settin
     return outcome
 
 
-def deidentify_volume(path: Path, relative: str, *, names: Names, settings: Settings, target: Path, label_map: bool = False) -> Outcome:
+def deidentify_volume(
+    path: Path, relative: str, *, names: Names, settings: Settings, target: Path, label_map: bool = False
+) -> Outcome:
     """De-identify one NIfTI file into `target`; a label map has no face to look for."""
     outcome = Outcome()
     label = file_pseudonym(settings.key, relative)
@@ -104,7 +114,9 @@ def deidentify_volume(path: Path, relative: str, *, names: Names, settings: Sett
         return outcome
     codes = settings.profile.codes(*([_DEFACED] if outcome.removed is not None else []))
     outcome.written.append(target.name)
-    outcome.lines.append(Line(label, names.patient, "written", "", "", dict(actions), tuple(sorted(codes)), target.name))
+    outcome.lines.append(
+        Line(label, names.patient, "written", "", "", dict(actions), tuple(sorted(codes)), target.name)
+    )
     return outcome
 
 
@@ -120,13 +132,17 @@ def write(target: Path, content: bytes) -> None:
         raise
 
 
-def _write_instance(label: str, instance: Instance, digest: str, names: Names, folder: Path, taken: dict[Path, bytes], outcome: Outcome) -> None:
+def _write_instance(
+    label: str, instance: Instance, digest: str, names: Names, folder: Path, taken: dict[Path, bytes], outcome: Outcome
+) -> None:
     study, series, name = instance.path()
     content = instance.encode()
     own = hashlib.sha256(content).digest()
     target = folder / study / series / f"{name}.dcm"
     if taken.get(target) == own:
-        outcome.lines.append(Line(label, names.patient, "duplicate", "duplicate", "the same image as another file", {}, (), ""))
+        outcome.lines.append(
+            Line(label, names.patient, "duplicate", "duplicate", "the same image as another file", {}, (), "")
+        )
         return
     if target in taken:  # another image under the same SOP Instance UID: both are kept
         target = target.with_name(f"{name}-{digest[:12]}.dcm")
@@ -135,7 +151,9 @@ def _write_instance(label: str, instance: Instance, digest: str, names: Names, f
     relative = target.relative_to(folder).as_posix()
     codes = tuple(sorted(instance.profile.codes(*instance.performed)))
     outcome.written.append(relative)
-    outcome.lines.append(Line(label, names.patient, "written", "", "", dict(sorted(instance.actions.items())), codes, relative))
+    outcome.lines.append(
+        Line(label, names.patient, "written", "", "", dict(sorted(instance.actions.items())), codes, relative)
+    )
 
 
 def _remove_face(instances: list[Instance], outcome: Outcome, settings: Settings, *, complete: bool) -> None:
@@ -172,7 +190,13 @@ def _deface_volume(stored: Stored, outcome: Outcome, actions: Counter[str]) -> S
     from scanprior.privacy.face import look
 
     values = scaled(stored)
-    volume = values if values.ndim == 3 else values.reshape(*values.shape[:3], -1)[..., 0] if values.ndim > 3 else values.reshape((*values.shape, 1, 1)[:3])
+    volume = (
+        values
+        if values.ndim == 3
+        else values.reshape(*values.shape[:3], -1)[..., 0]
+        if values.ndim > 3
+        else values.reshape((*values.shape, 1, 1)[:3])
+    )
     volume = np.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
     found = look(volume, stored.affine)
     outcome.face, outcome.grid = found.verdict, Grid(volume, stored.affine, ())

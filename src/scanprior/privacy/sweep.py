@@ -26,7 +26,7 @@ PERSON = ("PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "P
 AROUND = ("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "ReferringPhysicianName", "OperatorsName",
           "PerformingPhysicianName", "PhysiciansOfRecord", "NameOfPhysiciansReadingStudy", "RequestingPhysician", "StationName",
           "DeviceSerialNumber", "ResponsibleOrganization")  # fmt: skip
-_TITLES = frozenset("mr mrs ms dr prof md phd jr sr von van de der den di del la le el al bin ben the of and".split())
+_TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "md", "phd", "jr", "sr", "von", "van", "de", "der", "den", "di", "del", "la", "le", "el", "al", "bin", "ben", "the", "of", "and"])
 _TEXT = frozenset(("CS", "LO", "SH", "ST", "LT", "UT", "DS", "IS", "AS"))
 # Written by this program, or holding values of two letters that a name may share by chance.
 _OWN = frozenset((PATIENT_NAME, PATIENT_ID, METHOD, METHOD_CODES, 0x00120062, 0x00280303, 0x00280302))
@@ -108,7 +108,11 @@ def _values(dataset: Dataset, keyword: str) -> Iterable[str]:
         return ()
     if value is None:
         return ()
-    return [str(part) for part in value] if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue" else [str(value)]
+    return (
+        [str(part) for part in value]
+        if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue"
+        else [str(value)]
+    )
 
 
 def _split(text: str) -> list[str]:
@@ -120,4 +124,10 @@ def _split(text: str) -> list[str]:
 
 def _spellings(date: str) -> set[str]:
     year, month, day = date[:4], date[4:6], date[6:]
-    return {date, day + month + year, month + day + year, f"{int(day)}{int(month)}{year}", f"{int(month)}{int(day)}{year}"} - {""}
+    return {
+        date,
+        day + month + year,
+        month + day + year,
+        f"{int(day)}{int(month)}{year}",
+        f"{int(month)}{int(day)}{year}",
+    } - {""}

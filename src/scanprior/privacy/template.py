@@ -57,7 +57,9 @@ def mean_head() -> Head:
     return Head(values, affine, brain, ndimage.binary_dilation(brain, iterations=5), face, skin)
 
 
-def block_mean(array: NDArray[np.generic], affine: NDArray[np.float64], factors: tuple[int, int, int]) -> tuple[Floats, NDArray[np.float64]]:
+def block_mean(
+    array: NDArray[np.generic], affine: NDArray[np.float64], factors: tuple[int, int, int]
+) -> tuple[Floats, NDArray[np.float64]]:
     """Average blocks of voxels; the affine of the coarser grid keeps every place where it was."""
     steps = np.minimum(factors, array.shape)
     trimmed = [side // step * step for side, step in zip(array.shape, steps, strict=True)]

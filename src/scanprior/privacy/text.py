@@ -16,7 +16,20 @@ TOMOGRAPHIC = frozenset(_ROOT + tail for tail in ("2", "2.1", "2.2", "4", "4.1",
 # Images whose pixels people type on, photograph or project; supported, but risky.
 RISKY = frozenset(_ROOT + tail for tail in ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "3.1", "6.1", "7", "7.1", "7.2", "7.3",
                                             "7.4", "12.1", "12.2", "481.1", "77.1.1", "77.1.2", "77.1.4"))  # fmt: skip
-_PICTURES = ("SCREEN", "CAPTURE", "SNAPSHOT", "DOSE", "REPORT", "PROTOCOL", "RESULT", "GRAPH", "CURVE", "COMPOSED", "TABLE", "PRINT")
+_PICTURES = (
+    "SCREEN",
+    "CAPTURE",
+    "SNAPSHOT",
+    "DOSE",
+    "REPORT",
+    "PROTOCOL",
+    "RESULT",
+    "GRAPH",
+    "CURVE",
+    "COMPOSED",
+    "TABLE",
+    "PRINT",
+)
 
 
 def doubt(kept: Elements, *, flag: str, image_type: str) -> str:
@@ -31,7 +44,9 @@ def doubt(kept: Elements, *, flag: str, image_type: str) -> str:
     if sop_class in RISKY:
         return "text may be burned into images of this class, and no text recognition is installed to look for it"
     if sop_class not in TOMOGRAPHIC:
-        raise Refused("unsupported-object", "this is no image of a kind that can be de-identified here (report, document, …)")
+        raise Refused(
+            "unsupported-object", "this is no image of a kind that can be de-identified here (report, document, …)"
+        )
     if flag.strip().upper() == "YES":
         return "the file says itself that text is burned into its pixels"
     if not _text(kept, 0x00280004).startswith("MONOCHROME"):

@@ -36,7 +36,6 @@ from scanprior.stages.stage import Stage, open_stage
 from scanprior.stages.verify import originals_of, search
 from scanprior.study import Study
 
-
 # --- the pipeline's stage ---------------------------------------------------------------------------------------------
 
 
@@ -79,9 +78,13 @@ def _scan(stage: Stage, scan: dict[str, Any], source: Any, settings: Settings) -
     files = [Path(file) for file in json.loads(source["files"])]
     folder = stage.folder / patient
     if scan["format"] == "dicom":
-        outcome = deidentify_series([(file, str(file)) for file in files], names=names, settings=settings, folder=folder)
+        outcome = deidentify_series(
+            [(file, str(file)) for file in files], names=names, settings=settings, folder=folder
+        )
     else:
-        outcome = deidentify_volume(files[0], str(files[0]), names=names, settings=settings, target=folder / f"{name}.nii.gz")
+        outcome = deidentify_volume(
+            files[0], str(files[0]), names=names, settings=settings, target=folder / f"{name}.nii.gz"
+        )
     label: str | None = None
     if isinstance(source["label_map"], str):
         target = folder / f"{name}.label.nii.gz"
@@ -100,7 +103,14 @@ def _scan(stage: Stage, scan: dict[str, Any], source: Any, settings: Settings) -
         return outcome, None
     removed = _keep_removed(stage, name, outcome)
     written = json.dumps([f"{patient}/{file}" for file in outcome.written])
-    return outcome, {"scan": name, "patient": patient, "order": int(scan["order"]), "files": written, "label": label, "removed": removed}
+    return outcome, {
+        "scan": name,
+        "patient": patient,
+        "order": int(scan["order"]),
+        "files": written,
+        "label": label,
+        "removed": removed,
+    }
 
 
 def _keep_removed(stage: Stage, name: str, outcome: Outcome) -> str | None:
@@ -165,7 +175,10 @@ def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic
         ScanpriorError: src is no folder, dst lies inside src (or src inside dst), an option that is not offered.
     """
     if text == "remove":
-        raise ScanpriorError("text 'remove' needs text recognition, which is not installed", hint="use auto: risky images are quarantined")
+        raise ScanpriorError(
+            "text 'remove' needs text recognition, which is not installed",
+            hint="use auto: risky images are quarantined",
+        )
     if pseudonyms != "keyed":
         raise ScanpriorError(f"pseudonyms {pseudonyms!r} are not offered", hint="allowed: keyed")
     source, target = src.resolve(), dst.resolve()
@@ -195,7 +208,11 @@ def command(source: Path, destination: Path, *, key: Path, profile: str, options
             raise ScanpriorError(f"--{name} {value!r} is not known", hint="allowed: auto, remove, keep")
     if describe:
         for row in rules.describe(rules.profile(profile, options)):
-            print(json.dumps(row) if as_json else f"({row['tag'][:4]},{row['tag'][4:]})  {row['action']:<34} {row['table']:<20} {row['options']}")
+            print(
+                json.dumps(row)
+                if as_json
+                else f"({row['tag'][:4]},{row['tag'][4:]})  {row['action']:<34} {row['table']:<20} {row['options']}"
+            )
         return 0
     done = deidentify_folder(source, destination, key=read_key(key), profile=profile, options=options, faces=faces,  # type: ignore[arg-type]
                              text=text, pseudonyms=pseudonyms, workers=workers)  # type: ignore[arg-type]  # fmt: skip
@@ -218,7 +235,9 @@ def _plan(source: Path, key: bytes) -> tuple[list[_Job], list[Line]]:
         try:
             core = dicom.read(path, only_core=True)
         except Refused as refused:
-            lines.append(Line(file_pseudonym(key, relative), None, "quarantined", refused.code, refused.sentence, {}, (), ""))
+            lines.append(
+                Line(file_pseudonym(key, relative), None, "quarantined", refused.code, refused.sentence, {}, (), "")
+            )
             continue
         uid = dicom.first(core, "SeriesInstanceUID") or relative
         series.setdefault((dicom.identity(core), uid), []).append((path, relative))

@@ -52,7 +52,9 @@ def verify(src: Path, dst: Path, key: bytes) -> list[Finding]:
         if not folder.is_dir():
             raise ScanpriorError(f"{name} is no folder", hint="scanprior verify SRC DST --key FILE")
     if not any(_files(dst)):
-        raise ScanpriorError("DST holds no file, so there is nothing to verify", hint="scanprior deidentify SRC DST --key FILE")
+        raise ScanpriorError(
+            "DST holds no file, so there is nothing to verify", hint="scanprior deidentify SRC DST --key FILE"
+        )
     return list(search(dst, originals_of(_files(src)), key))
 
 
