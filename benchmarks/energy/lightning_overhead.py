@@ -43,6 +43,7 @@ def main() -> None:
     everything = gather(torch.arange(ROWS))
     data = Standardiser.of(everything)(everything).clamp_(-5, 5)
     ratios: list[float] = []
+    logged: list[tuple[int, dict[str, float]]] = []
     for number in range(ROUNDS + 1):
         times: list[float] = []
         for epochs in (EPOCHS, 0):  # without an epoch: what is paid once, whatever the length of the training
@@ -56,7 +57,7 @@ def main() -> None:
                 started = time.process_time()
                 pretrain(
                     gather, ROWS, patch_size=(13, 13, 13), seeds=lambda *names: len(names), work=Path(work),
-                    layers=(HIDDEN,), epochs=epochs, log=lambda *metrics, **step: None,
+                    layers=(HIDDEN,), epochs=epochs, log=lambda values, step: logged.append((step, values)),
                 )  # fmt: skip
                 times.append(time.process_time() - started)
         if number:
