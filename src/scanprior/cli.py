@@ -65,7 +65,7 @@ def run(
 
     loaded = _load(study)
     if not dry and not (loaded.results / "index" / "record.json").exists():
-        import_module("scanprior.stages.index").check(loaded)
+        import_module("scanprior.stages.check").feasible(loaded)  # every problem, before any work
     engine.run(loaded, cores=cores or os.cpu_count() or 1, profile=profile, dry=dry, arguments=list(context.args))
     if not dry:
         _say_verdict(loaded)

@@ -38,7 +38,7 @@ def empty(house: Path) -> None:
     ("change", "words"),
     [
         (rewrite("scans: hospital,", "scans: hopsital,", "tiny.yaml"), "cohort.scans"),
-        (empty, "no scan"),
+        (empty, "no usable scan"),
         (rewrite("MRN", "XYZ"), "label"),
         (rewrite("normal", "lesion"), "class"),
         (rewrite("id;diagnosis", "ident;diagnosis"), "id"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 from scanprior.errors import CohortError
 from scanprior.evidence.forecast import forecast as detectable
@@ -19,8 +20,7 @@ def check(study: Study) -> str:
     Raises:
         CohortError: with every problem at once.
     """
-    cohort = index.check(study)
-    plan = split.plan(study, index.patient_table(study, cohort))
+    cohort, plan = feasible(study)
     power, size = detectable_text(study, plan), size_of(study, cohort)
     aside = Counter(item.reason for item in cohort.aside)
     lines = [
@@ -40,17 +40,25 @@ def check(study: Study) -> str:
 
 def power(study: Study) -> str:
     """What gain this cohort could detect at all: a sentence and a table."""
-    plan = split.plan(study, index.patient_table(study, index.check(study)))
-    return detectable_text(study, plan, table=True)
+    return detectable_text(study, feasible(study)[1], table=True)
 
 
-def detectable_text(study: Study, plan: dict[str, object], *, table: bool = False) -> str:
+def feasible(study: Study) -> tuple[Cohort, dict[str, Any]]:
+    """The cohort from headers and tables alone, and the split that it would get.
+
+    Raises:
+        CohortError: with every problem at once.
+    """
+    cohort = index.check(study)
+    return cohort, split.plan(study, index.patient_table(study, cohort))
+
+
+def detectable_text(study: Study, plan: dict[str, Any], *, table: bool = False) -> str:
     """The forecast of `evidence.forecast` for a split."""
     config = study.config
-    positives = plan.get("fewest")
     found = detectable(
         config.metric, _tested(plan), config.evaluation.draws, margin=config.evaluation.margin, level=config.evaluation.level,  # pyright: ignore[reportArgumentType]
-        positives=positives if isinstance(positives, int) and config.metric == "auc" else None,
+        positives=plan["fewest"] if config.metric == "auc" else None,
     )  # fmt: skip
     if not table:
         return found.sentence
@@ -96,6 +104,5 @@ def _classes(cohort: Cohort) -> str:
     return f" ({', '.join(f'{count} {label}' for label, count in sorted(counts.items()))})" if counts else ""
 
 
-def _tested(plan: dict[str, object]) -> int:
-    draws = plan["draws"]
-    return len({patient for draw in draws for patient in draw["test"]}) if isinstance(draws, list) else 0
+def _tested(plan: dict[str, Any]) -> int:
+    return len({patient for draw in plan["draws"] for patient in draw["test"]})
