@@ -1,8 +1,9 @@
 """Calibrate and measure face removal on real heads: OMP_NUM_THREADS=1 python benchmarks/privacy/faces.py [POSES]
 
-Each head of SCANPRIOR_DATA/heads is looked at as it is, and POSES times turned, moved, with other contrast, noise and crops; a
-face counts as left when less than 90 % of the skin that a carefully checked fit of the untouched head names is removed.
-Prints verdicts, seconds, and the lowest information that was accepted and the highest that was refused.
+Each head of SCANPRIOR_DATA/heads is looked at as it is, and POSES times turned, moved, with other contrast, noise
+and crops; a face counts as left when less than 90 % of the skin that a carefully checked fit of the untouched head
+names is removed. Prints verdicts, seconds, and the lowest information that was accepted and the highest that was
+refused.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ DATA = Path(os.environ.get("SCANPRIOR_DATA", Path(__file__).parents[3] / "shared
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels and affine of a NIfTI file."""
     image = nib.load(path)
     return np.asarray(image.dataobj).astype(np.float32).squeeze(), np.asarray(image.affine, dtype=float)
 
@@ -32,7 +34,8 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def changed(
     array: np.ndarray, affine: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, float, str]:
-    """A turned header (5-30 or 60-180 degrees), and one of: as it is, gamma and noise, inverted tissue contrast, cropped."""
+    """A turned header (5-30 or 60-180 degrees), and one of: as it is, gamma and noise, inverted tissue contrast,
+    cropped."""
     degrees = float(rng.choice([5, 10, 15, 20, 30, 60, 90, 180], p=[0.15, 0.2, 0.2, 0.15, 0.1, 0.05, 0.1, 0.05]))
     axis = rng.normal(size=3)
     turn = np.eye(4)
@@ -56,6 +59,7 @@ def changed(
 
 
 def main(poses: int) -> None:
+    """Look at every head as it is, and at `poses` changed copies of each."""
     rng = np.random.default_rng(7)
     head = mean_head()
     for file in sorted((DATA / "heads").glob("*.nii.gz")):
@@ -115,7 +119,8 @@ def main(poses: int) -> None:
         print(
             f"turned {low}-{high - 1} degrees: {len(part)} looked at, {refused} refused, {left} accepted with a face left"
         )
-    print(f"seconds: mean {np.mean([row[5] for row in results]):.2f}, most {max(row[5] for row in results):.2f}")
+    if results:
+        print(f"seconds: mean {np.mean([row[5] for row in results]):.2f}, most {max(row[5] for row in results):.2f}")
 
 
 if __name__ == "__main__":

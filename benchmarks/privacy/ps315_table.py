@@ -1,4 +1,5 @@
-"""Write src/scanprior/privacy/ps315.json from PS3.15 Table E.1-1: python benchmarks/privacy/ps315_table.py TABLE.json CID7050.json"""
+"""Write src/scanprior/privacy/ps315.json from PS3.15 Table E.1-1: python benchmarks/privacy/ps315_table.py
+TABLE.json CID7050.json"""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ TARGET = Path(__file__).parents[2] / "src/scanprior/privacy/ps315.json"
 
 
 def main(table: Path, cid: Path) -> None:
-    """Keep of each row the tag, the basic action and the options' actions; one row per line, so that editions diff well."""
+    """Keep of each row the tag, the basic action and the options' actions; one row per line, so that editions diff
+    well."""
     source = json.loads(table.read_text())
     codes = {row["value"]: row["meaning"] for row in json.loads(cid.read_text())["rows"]}
     head = {

@@ -30,7 +30,6 @@ from pydicom.uid import (
     RLELossless,
 )
 
-
 _NUMBERED = itertools.count(1)
 
 

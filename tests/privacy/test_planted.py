@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from planted import planted
+
 from scanprior.stages.deidentify import deidentify_folder
 from scanprior.stages.verify import verify
 

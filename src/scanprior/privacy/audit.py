@@ -33,6 +33,7 @@ class Line(NamedTuple):
     output: str
 
     def as_json(self) -> str:
+        """One line of audit.jsonl, empty fields left out."""
         return json.dumps(
             {key: value for key, value in self._asdict().items() if value}, sort_keys=True, ensure_ascii=True
         )
@@ -64,7 +65,8 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
 
 
 def write_audit(folder: Path, lines: list[Line], facts: dict[str, Any]) -> None:
-    """Write audit.jsonl and audit.html into `folder`; `facts` are the settings (profile, options, tool version, counts)."""
+    """Write audit.jsonl and audit.html into `folder`; `facts` are the settings (profile, options, tool version,
+    counts)."""
     (folder / "audit.jsonl").write_text("".join(line.as_json() + "\n" for line in lines), encoding="utf-8")
     (folder / "audit.html").write_text(_page(lines, facts), encoding="utf-8")
 

@@ -35,7 +35,8 @@ _NEEDED = frozenset((0xC4, 0xCC, 0xDB, 0xDC, 0xDD))
 _COMMENTS = frozenset((0xFE, *range(0xE0, 0xF0)))
 _NEXT_JPEG = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _NEXT_JPEG_LS = re.compile(rb"\xff+[\x80-\xfe]", re.DOTALL)
-# 15444-1 table A.2: SIZ COD COC QCD QCC RGN POC PPM PPT PLM PLT CRG, and 15444-15's CAP and CPF; TLM only repeats lengths.
+# 15444-1 table A.2: SIZ COD COC QCD QCC RGN POC PPM PPT PLM PLT CRG, and 15444-15's CAP and CPF; TLM only repeats
+# lengths.
 _J2K_NEEDED = frozenset((0x50, 0x51, 0x52, 0x53, 0x57, 0x58, 0x59, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61, 0x63))
 _J2K_DROPPED = frozenset((0x55, 0x64))
 
@@ -125,7 +126,8 @@ def _jpeg_2000(stream: bytes, shape: Shape) -> bytes:
 
 
 def _tile_part(stream: bytes, at: int) -> tuple[bytes, int]:
-    """One tile-part whose SOT body begins at `at`, without comments, with its length corrected; and where the next begins."""
+    """One tile-part whose SOT body begins at `at`, without comments, with its length corrected; and where the next
+    begins."""
     body, after = _segment(stream, at)
     tile, length, index, count = struct.unpack(">HIBB", body)
     start = at - 2

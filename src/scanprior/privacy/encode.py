@@ -1,7 +1,8 @@
-"""What a de-identified DICOM file is before it is bytes, and how it becomes bytes: Explicit VR Little Endian, PS3.5 and PS3.10.
+"""What a de-identified DICOM file is before it is bytes, and how it becomes bytes: Explicit VR Little Endian, PS3.5
+and PS3.10.
 
-Own writer, because nothing may reach the output that was not put there: no group lengths, no padding, no preamble, and a
-file meta group that describes only this program (PS3.15 E.1.1).
+Own writer, because nothing may reach the output that was not put there: no group lengths, no padding, no preamble,
+and a file meta group that describes only this program (PS3.15 E.1.1).
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Affine registration of the mean head to a scan: coarse search over poses, then Mattes mutual information at 8 and 4 mm.
+"""Affine registration of the mean head to a scan: coarse search over poses, then Mattes mutual information at 8 and 4
+mm.
 
-Single-threaded and without randomness, so that the same scan gives the same bits. All matrices map millimetres in RAS+ axes.
+Single-threaded and without randomness, so that the same scan gives the same bits. All matrices map millimetres in
+RAS+ axes.
 """
 
 from __future__ import annotations
@@ -9,17 +11,17 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from scanprior.privacy.template import Floats, Mask, block_mean, mean_head
+from scanprior.privacy.template import Floats, Mask, block_mean, mean_head, ndimage
 
 Matrix = NDArray[np.float64]
 _FLIP = np.diag([-1.0, -1.0, 1.0])  # RAS+ to ITK's LPS+
 _BINS = 24
-# Only what lies within so many 4 mm voxels of the head counts: with all of the air, shrinking a cut head raises the information.
+# Only what lies within so many 4 mm voxels of the head counts: with all of the air, shrinking a cut head raises the
+# information.
 NEAR = 4
 # Where the head may lie against the guess from its centre (mm: right, front, up): fields of view cut necks and crowns.
 _SHIFTS = (
@@ -43,7 +45,8 @@ class Target(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """The map template → scan (4, 4; mm), its mutual information at 4 mm (nats), and its smallest and largest stretch."""
+    """The map template → scan (4, 4; mm), its mutual information at 4 mm (nats), and its smallest and largest
+    stretch."""
 
     matrix: Matrix
     information: float
@@ -51,7 +54,8 @@ class Fit(NamedTuple):
 
 
 class Atlas(NamedTuple):
-    """What is registered: the mean head at 4 and 8 mm, as points for the coarse search, and the centre of its tissue (mm)."""
+    """What is registered: the mean head at 4 and 8 mm, as points for the coarse search, and the centre of its
+    tissue (mm)."""
 
     fine: Target
     coarse: Target
@@ -89,7 +93,8 @@ def prepare(array: NDArray[np.generic], affine: Matrix) -> Target:
 
 
 def fit(target: Target, atlas: Atlas, *, wide: bool = False) -> Fit:
-    """Register the atlas to `target` from the three best poses of the coarse search; `wide` also tries turned headers."""
+    """Register the atlas to `target` from the three best poses of the coarse search; `wide` also tries turned
+    headers."""
     coarse = _averaged(target, 8.0)
     images = _Images.of(atlas, target)
     found = [_rough(images, turn, shift, atlas.centre) for turn, shift in _poses(coarse, atlas, wide=wide)]
@@ -104,7 +109,7 @@ def refit(target: Target, atlas: Atlas, start: Fit) -> Fit:
     turn = Rotation.from_euler("xyz", [6, -3, 3], degrees=True).as_matrix() @ (left @ right)
     there = start.matrix[:3, :3] @ atlas.centre + start.matrix[:3, 3]
     images = _Images.of(atlas, target)
-    moved = there + [3.0, 5.0, -5.0] - atlas.centre
+    moved = there + np.array([3.0, 5.0, -5.0]) - atlas.centre
     return _affine(images, _rough(images, turn, moved, atlas.centre, scale=float(stretches.mean()))[1])
 
 
@@ -121,7 +126,7 @@ class _Images(NamedTuple):
     @classmethod
     def of(cls, atlas: Atlas, target: Target) -> _Images:
         tight, near = (
-            Target(mask.astype(np.uint8), one.affine)
+            Target(mask.astype(np.float32), one.affine)
             for mask, one in zip(atlas.near, (atlas.fine, atlas.coarse), strict=True)
         )
         return cls(*map(_image, (atlas.coarse, near, _averaged(target, 8.0), atlas.fine, tight, target)))
@@ -141,12 +146,11 @@ def onto(mask: Mask, affine: Matrix, matrix: Matrix, shape: tuple[int, ...], gri
     ).astype(bool)
 
 
-def through(array: NDArray[np.generic], affine: Matrix, matrix: Matrix, shape: tuple[int, ...], grid: Matrix) -> Floats:
-    """Sample a scan on the template grid `shape`, `grid` through `matrix`; NaN outside the scan."""
-    there = np.linalg.inv(affine) @ matrix @ grid
-    return ndimage.affine_transform(
-        array.astype(np.float32), there[:3, :3], there[:3, 3], shape, order=1, mode="constant", cval=np.nan
-    )
+def at_places(target: Target, found: Fit, places: Matrix) -> Floats:
+    """The scan's values where `found` puts the template's `places` (n, 3; mm); NaN outside the scan."""
+    back = np.linalg.inv(target.affine) @ found.matrix
+    index = places @ back[:3, :3].T + back[:3, 3]
+    return ndimage.map_coordinates(target.values, index.T, order=1, mode="constant", cval=np.nan)
 
 
 def tissue_level(values: Floats) -> float:
@@ -239,7 +243,7 @@ def _information(counts: NDArray[np.int64]) -> float:
 
 def _rough(
     images: _Images, turn: Matrix, shift: Matrix, centre: Matrix, *, scale: float = 1.0
-) -> tuple[float, sitk.Transform]:
+) -> tuple[float, sitk.Similarity3DTransform]:
     """Rotation, shift and one scale at 8 mm, from x → turn (x − centre) + centre + shift."""
     transform = sitk.Similarity3DTransform()
     transform.SetCenter((_FLIP @ centre).tolist())
@@ -251,7 +255,7 @@ def _rough(
     ), transform
 
 
-def _affine(images: _Images, start: sitk.Transform) -> Fit:
+def _affine(images: _Images, start: sitk.Similarity3DTransform) -> Fit:
     """All twelve parameters, at 8 mm and then at 4 mm: at 4 mm alone the basin is 8 mm wide."""
     transform = sitk.AffineTransform(3)
     transform.SetCenter(start.GetCenter())
@@ -279,12 +283,13 @@ def _optimise(
 ) -> float:
     """Improve `transform` in place; returns Mattes' mutual information (nats, 32 bins), 0 where too little overlaps.
 
-    Regular steps that shrink slowly (0.8) find the true pose of 27 of 30 turned real heads, fast shrinking ones (0.6) of 22.
+    Regular steps that shrink slowly (0.8) find the true pose of 27 of 30 turned real heads, fast shrinking ones
+    (0.6) of 22.
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums of several threads differ in their last bits
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)
-    method.SetMetricFixedMask(near)
+    method.SetMetricFixedMask(sitk.Cast(near, sitk.sitkUInt8))
     if share < 1:
         method.SetMetricSamplingStrategy(method.REGULAR)
         method.SetMetricSamplingPercentage(share, seed=1)

@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydicom import dcmread
@@ -70,7 +70,7 @@ def read(path: Path | io.BytesIO, *, only_core: bool = False) -> Dataset:
     Raises:
         Refused: not DICOM, or broken.
     """
-    options = {"stop_before_pixels": True, "specific_tags": list(_CORE)} if only_core else {}
+    options: dict[str, Any] = {"stop_before_pixels": True, "specific_tags": list(_CORE)} if only_core else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
         try:

@@ -1,4 +1,5 @@
-"""NIfTI files with a header made anew from shape, type, scaling and affine: no text field, extension, name or time survives."""
+"""NIfTI files with a header made anew from shape, type, scaling and affine: no text field, extension, name or time
+survives."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ _SIDE = 128
 
 
 def before_and_after(array: NDArray[np.generic], affine: NDArray[np.float64], removed: NDArray[np.bool_]) -> bytes:
-    """Return the PNG: left before, right after; top the middle sagittal slice, bottom the depth of the skin from the front."""
-    values = _upright(array.astype(np.float32), affine)
+    """Return the PNG: left before, right after; top the middle sagittal slice, bottom the depth of the skin from
+    the front."""
+    values = _upright(array, affine).astype(np.float32)
     gone = _upright(removed, affine)
     low, high = np.percentile(values, [1, 99.5])
     grey = np.clip((values - low) / max(high - low, 1e-6), 0, 1)

@@ -1,4 +1,5 @@
-"""Pixels without room for anything else: exact length, no bits above BitsStored, scrubbed streams; blanked where asked."""
+"""Pixels without room for anything else: exact length, no bits above BitsStored, scrubbed streams; blanked where
+asked."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ _LUTS = {0x00281101: 0x00281201, 0x00281102: 0x00281202, 0x00281103: 0x00281203,
 def clean_pixels(dataset: Dataset, kept: Elements, *, syntax: str, actions: Counter[str]) -> str:
     """Put the pixels of `dataset` (transfer syntax `syntax`) into `kept`; returns the transfer syntax to write.
 
-    Native pixels are written as Explicit VR Little Endian, compressed frames stay compressed. Stored values stay bit for bit.
+    Native pixels are written as Explicit VR Little Endian, compressed frames stay compressed. Stored values stay bit
+    for bit.
 
     Raises:
         Refused: no pixels, fewer than the header says, a syntax or stream that cannot be vouched for.
@@ -55,7 +57,8 @@ def clean_pixels(dataset: Dataset, kept: Elements, *, syntax: str, actions: Coun
 
 
 def replace_pixels(kept: Elements, stored: np.ndarray) -> str:
-    """Put changed stored values into `kept` as native pixels; returns Explicit VR Little Endian, the syntax to write."""
+    """Put changed stored values into `kept` as native pixels; returns Explicit VR Little Endian, the syntax to
+    write."""
     kept[PIXELS] = Element(
         "OW" if stored.dtype.itemsize > 1 else "OB", stored.astype(stored.dtype.newbyteorder("<")).tobytes()
     )

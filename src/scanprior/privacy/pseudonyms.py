@@ -1,8 +1,10 @@
-"""The project's key, and what is derived from it: patient, scan and file names, UIDs and the date offset of a patient.
+"""The project's key, and what is derived from it: patient, scan and file names, UIDs and the date offset of a
+patient.
 
-Everything is HMAC-SHA256 under one 32-byte key, with a domain in front of the text so that no two kinds of pseudonym can be
-compared: knowing that P-… belongs to an id says nothing about the UIDs. Without the key a dictionary of all hospital ids
-finds nothing; with it the same id gives the same name for ever, so the key is what must be kept apart (GDPR Art. 4(5)).
+Everything is HMAC-SHA256 under one 32-byte key, with a domain in front of the text so that no two kinds of
+pseudonym can be compared: knowing that P-… belongs to an id says nothing about the UIDs. Without the key a
+dictionary of all hospital ids finds nothing; with it the same id gives the same name for ever, so the key is what
+must be kept apart (GDPR Art. 4(5)).
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ STANDARD_ROOT = "1.2.840.10008."
 
 
 def new_key(path: Path) -> bytes:
-    """Write a fresh random key (64 hex digits, mode 0600) to `path` and return its 32 bytes; an existing file is never replaced."""
+    """Write a fresh random key (64 hex digits, mode 0600) to `path` and return its 32 bytes; an existing file is
+    never replaced."""
     key = secrets.token_bytes(KEY_BYTES)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -42,7 +45,8 @@ def new_key(path: Path) -> bytes:
 
 
 def read_key(path: Path) -> bytes:
-    """Return the 32 bytes of the key at `path`; a missing, readable-by-others, short or malformed key is one clear error."""
+    """Return the 32 bytes of the key at `path`; a missing, readable-by-others, short or malformed key is one clear
+    error."""
     remedy = "scanprior new-key FILE makes one"
     try:
         status = path.stat()
@@ -74,7 +78,8 @@ def patient_pseudonym(key: bytes, identity: str) -> str:
 
 
 def scan_pseudonym(key: bytes, text: str) -> str:
-    """Return the scan's name "S-" + 10 hex digits for whatever names the scan in the hospital (a series UID, a file name)."""
+    """Return the scan's name "S-" + 10 hex digits for whatever names the scan in the hospital (a series UID, a
+    file name)."""
     return "S-" + _digest(key, "scan", clean(text)).hex()[:10]
 
 
@@ -99,8 +104,8 @@ def date_offset(key: bytes, identity: str) -> int:
 
 
 def identity_of(patient_id: str, name: str, birth_date: str, study_uid: str) -> str:
-    """Return what tells this patient from others: the id, else name and birth date, else the study, so that files without an
-    id never all become one patient."""
+    """Return what tells this patient from others: the id, else name and birth date, else the study, so that files
+    without an id never all become one patient."""
     patient_id, name, birth_date = clean(patient_id), clean(name), clean(birth_date)
     if patient_id:
         return patient_id

@@ -1,7 +1,9 @@
-"""Which attributes may stay and how each value is checked: an allow-list first, PS3.15 Table E.1-1 as the second line.
+"""Which attributes may stay and how each value is checked: an allow-list first, PS3.15 Table E.1-1 as the second
+line.
 
-A block list cannot win: of pydicom's 753 text attributes 476 are not in the standard's table. So an attribute stays only if
-the allow-list names it, its value passes the check of its kind, and the table with the profile's options does not object.
+A block list cannot win: of pydicom's 753 text attributes 476 are not in the standard's table. So an attribute
+stays only if the allow-list names it, its value passes the check of its kind, and the table with the profile's
+options does not object.
 """
 
 from __future__ import annotations
@@ -28,7 +30,6 @@ PROFILES: dict[str, tuple[str, ...]] = {
 # What --option may add; the others of the standard are refused: they would keep what this tool never keeps.
 OPTIONS = ("retain_patient_characteristics", "retain_long_modified_dates", "clean_descriptors")
 
-_YES_NO = frozenset(("YES", "NO", "Y", "N"))
 _BODY = v.BODY_PARTS_HEAD | v.BODY_PARTS_OTHER
 
 # kind, the keywords of that kind; codes give their values beside them. Keeping geometry, intensity and physics.
@@ -41,7 +42,8 @@ _PLAIN: dict[Kind, str] = {
     "DataCollectionDiameter TableHeight ExposureTime XRayTubeCurrent Exposure RepetitionTime EchoTime InversionTime FlipAngle "
     "MagneticFieldStrength ImagingFrequency NumberOfAverages PercentSampling PercentPhaseFieldOfView PixelBandwidth "
     "LossyImageCompressionRatio DecayFactor DoseCalibrationFactor FrameReferenceTime RadionuclideTotalDose RadionuclideHalfLife "
-    "ActualFrameDuration PatientSize PatientWeight InstanceNumber SeriesNumber AcquisitionNumber NumberOfFrames EchoNumbers EchoTrainLength TemporalPositionIdentifier "
+    "ActualFrameDuration PatientSize PatientWeight InstanceNumber SeriesNumber AcquisitionNumber NumberOfFrames EchoNumbers "
+    "EchoTrainLength TemporalPositionIdentifier "
     "NumberOfTemporalPositions TriggerTime NumberOfPhaseEncodingSteps",
     "binary": "Rows Columns SamplesPerPixel PlanarConfiguration BitsAllocated BitsStored HighBit PixelRepresentation "
     "PixelPaddingValue PixelPaddingRangeLimit AcquisitionMatrix NumberOfSlices ImageIndex InConcatenationNumber "
@@ -69,44 +71,43 @@ _PLAIN: dict[Kind, str] = {
 _CODES: dict[str, frozenset[str]] = {
     "Modality": v.MODALITIES,
     "PhotometricInterpretation": v.PHOTOMETRIC,
-    "PatientPosition": frozenset(["HFP", "HFS", "HFDR", "HFDL", "FFDR", "FFDL", "FFP", "FFS", "LFP", "LFS", "RFP", "RFS", "AFDR", "AFDL", "PFDR", "PFDL"]),
-    "PatientOrientation": frozenset(
-        ["L", "R", "A", "P", "H", "F", "LA", "LP", "RA", "RP", "LH", "LF", "RH", "RF", "AH", "AF", "PH", "PF", "AL", "AR", "PL", "PR", "HL", "HR", "HA", "HP", "FL", "FR", "FA", "FP"]
+    "PatientPosition": v.terms("HFP HFS HFDR HFDL FFDR FFDL FFP FFS LFP LFS RFP RFS AFDR AFDL PFDR PFDL"),
+    "PatientOrientation": v.terms(
+        "L R A P H F LA LP RA RP LH LF RH RF AH AF PH PF AL AR PL PR HL HR HA HP FL FR FA FP"
     ),
     "PatientSex": frozenset("MFO"),
     "BodyPartExamined": _BODY,
     "Laterality": frozenset("LRUB"),
     "ImageLaterality": frozenset("LRUB"),
-    "ScanningSequence": frozenset(["SE", "IR", "GR", "EP", "RM"]),
-    "SequenceVariant": frozenset(["SK", "MTC", "SS", "TRSS", "SP", "MP", "OSP", "NONE"]),
-    "ScanOptions": frozenset(["PER", "RG", "CG", "PPG", "FC", "PFF", "PFP", "SP", "FS", "CT", "HELICAL", "AXIAL", "SCOUT", "CINE", "WS", "DB"])
+    "ScanningSequence": v.terms("SE IR GR EP RM"),
+    "SequenceVariant": v.terms("SK MTC SS TRSS SP MP OSP NONE"),
+    "ScanOptions": v.terms("PER RG CG PPG FC PFF PFP SP FS CT HELICAL AXIAL SCOUT CINE WS DB")
     | {"HELICAL MODE", "AXIAL MODE"},
     "MRAcquisitionType": frozenset(("1D", "2D", "3D")),
     "LossyImageCompression": frozenset(("00", "01")),
-    "LossyImageCompressionMethod": frozenset(
-        ["ISO_10918_1", "ISO_14495_1", "ISO_15444_1", "ISO_15444_15", "ISO_13818_2", "ISO_14496_10"]
-    ),
+    "LossyImageCompressionMethod": v.terms("ISO_10918_1 ISO_14495_1 ISO_15444_1 ISO_15444_15 ISO_13818_2 ISO_14496_10"),
     "RescaleType": v.RESCALE_TYPES,
     "ModalityLUTType": v.RESCALE_TYPES,
     "Units": v.UNITS,
-    "DecayCorrection": frozenset(["NONE", "START", "ADMIN"]),
-    "CorrectedImage": frozenset(["DECY", "ATTN", "SCAT", "DTIM", "MOTN", "PMOT", "CLN", "RAN", "RADL", "DCAL", "NORM", "NRGY", "FLOOD", "UNIF", "MOT"]),
-    "AcquisitionType": frozenset(["SEQUENCED", "SPIRAL", "CONSTANT_ANGLE", "STATIONARY", "FREE"]),
+    "DecayCorrection": v.terms("NONE START ADMIN"),
+    "CorrectedImage": v.terms("DECY ATTN SCAT DTIM MOTN PMOT CLN RAN RADL DCAL NORM NRGY FLOOD UNIF MOT"),
+    "AcquisitionType": v.terms("SEQUENCED SPIRAL CONSTANT_ANGLE STATIONARY FREE"),
     "RotationDirection": frozenset(("CW", "CC")),
-    "InPlanePhaseEncodingDirection": frozenset(["ROW", "COL", "COLUMN", "OTHER"]),
-    "PresentationLUTShape": frozenset(["IDENTITY", "INVERSE"]),
-    "VolumetricProperties": frozenset(["VOLUME", "SAMPLED", "DISTORTED", "MIXED"]),
-    "DiffusionDirectionality": frozenset(["DIRECTIONAL", "BMATRIX", "ISOTROPIC", "NONE"]),
-    "PixelPresentation": frozenset(["COLOR", "MONOCHROME", "MIXED", "TRUE_COLOR"]),
-    "ComplexImageComponent": frozenset(["MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "MIXED"]),
-    "DimensionOrganizationType": frozenset(["3D", "3D_TEMPORAL", "TILED_FULL", "TILED_SPARSE"]),
-    "SeriesType": frozenset(["STATIC", "DYNAMIC", "GATED", "IMAGE", "REPROJECTION"]) | {"WHOLE BODY"},
-    "FieldOfViewShape": frozenset(["CYLINDRICAL", "RING", "HEXAGONAL", "RECTANGLE", "ROUND"]) | {"CYLINDRICAL RING"},
+    "InPlanePhaseEncodingDirection": v.terms("ROW COL COLUMN OTHER"),
+    "PresentationLUTShape": v.terms("IDENTITY INVERSE"),
+    "VolumetricProperties": v.terms("VOLUME SAMPLED DISTORTED MIXED"),
+    "DiffusionDirectionality": v.terms("DIRECTIONAL BMATRIX ISOTROPIC NONE"),
+    "PixelPresentation": v.terms("COLOR MONOCHROME MIXED TRUE_COLOR"),
+    "ComplexImageComponent": v.terms("MAGNITUDE PHASE REAL IMAGINARY MIXED"),
+    "DimensionOrganizationType": v.terms("3D 3D_TEMPORAL TILED_FULL TILED_SPARSE"),
+    "SeriesType": v.terms("STATIC DYNAMIC GATED IMAGE REPROJECTION") | {"WHOLE BODY"},
+    "FieldOfViewShape": v.terms("CYLINDRICAL RING HEXAGONAL RECTANGLE ROUND") | {"CYLINDRICAL RING"},
 }
 
 
 class Rule(NamedTuple):
-    """How one attribute is treated: its VR, the check of its kind, the values allowed, and how many values it may hold."""
+    """How one attribute is treated: its VR, the check of its kind, the values allowed, and how many values it may
+    hold."""
 
     vr: str
     kind: Kind

@@ -1,7 +1,9 @@
-"""Independent second pass: a parser of its own reads the original values, a byte search looks for each of them in the output.
+"""Independent second pass: a parser of its own reads the original values, a byte search looks for each of them in the
+output.
 
-It shares no code with the first pass: not pydicom's reader, not its checks (only the list of words that the program itself writes). What it knows of an input is every name, id, date,
-place, UID and longer text, at any depth, private elements included; what it reads of an output is every byte and every name.
+It shares no code with the first pass: not pydicom's reader, not its checks (only the list of words that the
+program itself writes). What it knows of an input is every name, id, date, place, UID and longer text, at any
+depth, private elements included; what it reads of an output is every byte and every name.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydicom.datadict import DicomDictionary
+from pydicom._dicom_dict import DicomDictionary
 
 from scanprior.privacy.audit import RESIDUAL_RISK, Line
 from scanprior.privacy.rules import allow_list, method_codes
@@ -52,7 +55,8 @@ class Value(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """An original value in the output: what kind, in which output file (a pseudonymous name), in its name or its content."""
+    """An original value in the output: what kind, in which output file (a pseudonymous name), in its name or its
+    content."""
 
     kind: str
     file: str
@@ -60,16 +64,18 @@ class Finding(NamedTuple):
 
 
 class Needles:
-    """Original values made ready to be searched for; `kinds` maps each spelling (bytes, lower case, no NUL) to its kind."""
+    """Original values made ready to be searched for; `kinds` maps each spelling (bytes, lower case, no NUL) to its
+    kind."""
 
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
         self.kinds: dict[bytes, str] = {}
         for kind, text in values:
             for spelling in _spellings(kind, text):
                 self.kinds.setdefault(spelling, kind)
-        self._starts: dict[bytes, list[bytes]] = {}
-        for spelling in sorted(self.kinds):
-            self._starts.setdefault(spelling[:LEAST], []).append(spelling)
+        # By their first four bytes and then by length: thousands of UIDs begin alike.
+        self._starts: dict[bytes, dict[int, set[bytes]]] = {}
+        for spelling in self.kinds:
+            self._starts.setdefault(spelling[:LEAST], {}).setdefault(len(spelling), set()).add(spelling)
         self._table = np.zeros(1 << 16, dtype=bool)
         for start in self._starts:
             self._table[_hashes(start)] = True
@@ -81,10 +87,9 @@ class Needles:
             return set()
         found: set[str] = set()
         for at in np.flatnonzero(self._table[_hashes(plain)]).tolist():
-            for spelling in self._starts.get(plain[at : at + LEAST], ()):
-                if plain.startswith(spelling, at) and (
-                    _stands_alone(plain, at, spelling) if words else _certain(spelling)
-                ):
+            for length, spellings in self._starts.get(plain[at : at + LEAST], {}).items():
+                spelling = plain[at : at + length]
+                if spelling in spellings and (_stands_alone(plain, at, spelling) if words else _certain(spelling)):
                     found.add(self.kinds[spelling])
         return found
 
@@ -92,10 +97,8 @@ class Needles:
 def read_values(content: bytes) -> list[Value]:
     """All elements of a DICOM file before its pixels, at every depth; what cannot be parsed ends the list."""
     found: list[Value] = []
-    try:
+    with suppress(struct.error, IndexError, zlib.error, UnicodeDecodeError):
         found.extend(_elements(content))
-    except (struct.error, IndexError, zlib.error, UnicodeDecodeError):
-        pass
     return found
 
 
@@ -299,7 +302,8 @@ def _charset(data: bytes) -> str:
 
 
 def _stands_alone(plain: bytes, at: int, spelling: bytes) -> bool:
-    """Whether the match is a whole word or number: letters may touch digits, digits (of a hexadecimal name) no letters."""
+    """Whether the match is a whole word or number: letters may touch digits, digits (of a hexadecimal name) no
+    letters."""
     before, behind = plain[at - 1 : at] if at else b"", plain[at + len(spelling) : at + len(spelling) + 1]
     if spelling[:1].isdigit() and (before.isalnum() or before == b"."):
         return False

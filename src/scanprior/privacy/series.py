@@ -1,4 +1,5 @@
-"""One series of DICOM files, or one NIfTI volume: cleaned, its face removed, and written; all of it or none where faces are."""
+"""One series of DICOM files, or one NIfTI volume: cleaned, its face removed, and written; all of it or none where
+faces are."""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ class Outcome:
 
 
 def deidentify_series(files: Sequence[tuple[Path, str]], *, names: Names, settings: Settings, folder: Path) -> Outcome:
-    """De-identify the DICOM files (path, name relative to the source) of one series into `folder`/study/series/instance.dcm."""
+    """De-identify the DICOM files (path, name relative to the source) of one series into
+    `folder`/study/series/instance.dcm."""
     outcome = Outcome()
     good: list[tuple[str, Instance, str]] = []
     for path, relative in files:
@@ -85,7 +87,7 @@ def deidentify_series(files: Sequence[tuple[Path, str]], *, names: Names, settin
             outcome.lines.append(_refused(label, names.patient, refused))
     if good and settings.faces != "keep":
         try:
-            _remove_face([instance for _, instance, _ in good], outcome, settings, complete=not outcome.lines)
+            _remove_face([instance for _, instance, _ in good], outcome, settings)
         except Refused as refused:
             outcome.lines += [_refused(label, names.patient, refused) for label, _, _ in good]
             outcome.face = "quarantined"
@@ -126,7 +128,7 @@ def write(target: Path, content: bytes) -> None:
     part = target.with_name(f".{target.name[:40]}.{os.getpid()}.part")
     try:
         part.write_bytes(content)
-        os.replace(part, target)
+        part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -156,7 +158,7 @@ def _write_instance(
     )
 
 
-def _remove_face(instances: list[Instance], outcome: Outcome, settings: Settings, *, complete: bool) -> None:
+def _remove_face(instances: list[Instance], outcome: Outcome, settings: Settings) -> None:
     """Blank the face in every slice of a head; raises Refused when a face may be left."""
     if any(_code(one.elements, 0x00080060) not in _FACES for one in instances):
         outcome.face = "not-looked-for"

@@ -1,7 +1,7 @@
 """Known-value sweep: what the original header said of the person is searched for in every text value that stayed.
 
-The allow-list leaves codes, numbers and imaging words; this second line finds the id that was typed into a number and the
-family name that is also an imaging word. Titles and imaging words of an institution's name do not count.
+The allow-list leaves codes, numbers and imaging words; this second line finds the id that was typed into a number
+and the family name that is also an imaging word. Titles and imaging words of an institution's name do not count.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PERSON = ("PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "P
 AROUND = ("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "ReferringPhysicianName", "OperatorsName",
           "PerformingPhysicianName", "PhysiciansOfRecord", "NameOfPhysiciansReadingStudy", "RequestingPhysician", "StationName",
           "DeviceSerialNumber", "ResponsibleOrganization")  # fmt: skip
-_TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "md", "phd", "jr", "sr", "von", "van", "de", "der", "den", "di", "del", "la", "le", "el", "al", "bin", "ben", "the", "of", "and"])
+_TITLES = vocabulary.terms("mr mrs ms dr prof md phd jr sr von van de der den di del la le el al bin ben the of and")
 _TEXT = frozenset(("CS", "LO", "SH", "ST", "LT", "UT", "DS", "IS", "AS"))
 # Written by this program, or holding values of two letters that a name may share by chance.
 _OWN = frozenset((PATIENT_NAME, PATIENT_ID, METHOD, METHOD_CODES, 0x00120062, 0x00280303, 0x00280302))
@@ -41,7 +41,8 @@ class Known(NamedTuple):
 
 
 def known_values(dataset: Dataset) -> Known:
-    """Collect from the original header the person's name parts, ids and birth date in its usual spellings, and who and where."""
+    """Collect from the original header the person's name parts, ids and birth date in its usual spellings, and who
+    and where."""
     words: set[str] = set()
     ids: set[str] = set()
     for keyword in (*PERSON, *AROUND):

@@ -1,7 +1,7 @@
 """The head that others are compared with: pydeface's mean head and face mask, and what is derived from them once.
 
-pydeface 2.1.0 (MIT, R. Poldrack and others) ships an average of adult T1 heads with their faces and a mask of the face. The
-package is installed without its dependencies and only its two volumes are read.
+pydeface 2.1.0 (MIT, R. Poldrack and others) ships an average of adult T1 heads with their faces and a mask of the
+face. The package is installed without its dependencies and only its two volumes are read.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import importlib.metadata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage as _ndimage
 
 from scanprior.errors import ScanpriorError
 
+ndimage: Any = _ndimage  # its stubs allow None and tuples where arrays come back
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 INSTALL = "python -m pip install --no-deps pydeface==2.1.0 (requirements/face.txt has its digest)"
@@ -45,8 +47,8 @@ def mean_head() -> Head:
     Raises:
         ScanpriorError: the package pydeface is not installed; the message says how to install it.
     """
-    image = nib.load(_locate("mean_reg2mean.nii.gz"))
-    kept = nib.load(_locate("facemask.nii.gz"))
+    image = nib.Nifti1Image.from_filename(_locate("mean_reg2mean.nii.gz"))
+    kept = nib.Nifti1Image.from_filename(_locate("facemask.nii.gz"))
     values, affine = block_mean(np.asarray(image.dataobj), np.asarray(image.affine, dtype=np.float64), (2, 2, 2))
     face = np.asarray(kept.dataobj)[::2, ::2, ::2] < 0.5
     head = ndimage.binary_fill_holes(values > 60)
@@ -76,7 +78,7 @@ def _brain(values: Floats, head: Mask) -> Mask:
 
     Gives 1.24 litres, none of them inside the face mask; the numbers hold for this template only.
     """
-    _, j, k = np.indices(values.shape, sparse=True)
+    j, k = np.arange(values.shape[1])[:, np.newaxis], np.arange(values.shape[2])
     deep = ndimage.distance_transform_edt(head) * 2 > 9
     above = 2 * k > 70 + np.maximum(0, (2 * j - 140) * 0.38)
     room = deep & above

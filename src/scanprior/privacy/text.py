@@ -1,8 +1,9 @@
 """Whether names may be burned into the pixels: the class of the object decides; without OCR a doubt is a quarantine.
 
-A tomograph writes text into an image only when a person or a post-processing step makes a picture of it. So an original
-(or primary) slice of CT, MR, PET or NM passes, and whatever is a photograph of a screen, a projection or a scan of a camera is
-risky. The header's own flag is believed only when it warns (three of four real files with burned-in names lack it).
+A tomograph writes text into an image only when a person or a post-processing step makes a picture of it. So an
+original (or primary) slice of CT, MR, PET or NM passes, and whatever is a photograph of a screen, a projection or
+a scan of a camera is risky. The header's own flag is believed only when it warns (three of four real files with
+burned-in names lack it).
 """
 
 from __future__ import annotations

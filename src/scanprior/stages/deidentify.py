@@ -1,4 +1,5 @@
-"""Stage deidentify and the command of the same name: pseudonyms, headers, pixels, faces; nothing that is in doubt is written."""
+"""Stage deidentify and the command of the same name: pseudonyms, headers, pixels, faces; nothing that is in doubt
+is written."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ def run(study: Study, *, shard: int) -> None:
         privacy = study.config.privacy
         settings = Settings(study.key, rules.profile(privacy.profile), privacy.faces, privacy.text, _assemble)
         scans = pd.read_parquet(study.folder("index") / "scans.parquet")
-        scans = scans[scans["shard"] == shard].sort_values("order")
+        scans = scans.loc[scans["shard"] == shard].sort_values("order")
         sources = pd.read_parquet(study.private / "sources.parquet").set_index("scan")
         rows: list[dict[str, Any]] = []
         lines: list[Line] = []
@@ -167,7 +168,8 @@ class _Job(NamedTuple):
 
 def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic", options: tuple[str, ...] = (), faces: Choice = "auto",
                       text: Choice = "auto", pseudonyms: str = "keyed", workers: int = 1) -> Summary:  # fmt: skip
-    """De-identify everything below `src` into `dst`; what cannot be vouched for is named in dst/audit.jsonl and not written.
+    """De-identify everything below `src` into `dst`; what cannot be vouched for is named in dst/audit.jsonl and not
+    written.
 
     `src` is only read. A rerun writes the same bytes.
 
@@ -197,7 +199,7 @@ def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic
     facts = {"tool": f"scanprior {__version__}", "PS3.15": rules.edition(), "profile": profile, "options": settings.profile.options,
              "faces": faces, "text": text, "pseudonyms": pseudonyms, "series by face": found["faces"]}  # fmt: skip
     audit.write_audit(target, lines, facts)
-    return Summary(**found)
+    return Summary(**cast("dict[str, Any]", found))
 
 
 def command(source: Path, destination: Path, *, key: Path, profile: str, options: tuple[str, ...], faces: str, text: str,
@@ -292,7 +294,8 @@ def _assemble(datasets: Sequence[Dataset]) -> Grid | None:
 
 
 def _quiet() -> None:
-    """Libraries quote values and paths in warnings and log lines; nothing of that may reach a terminal or a log file."""
+    """Libraries quote values and paths in warnings and log lines; nothing of that may reach a terminal or a log
+    file."""
     warnings.simplefilter("ignore")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     logging.getLogger("nibabel").setLevel(logging.CRITICAL)

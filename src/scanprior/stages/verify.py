@@ -1,4 +1,5 @@
-"""The command verify, and the pipeline's gate: no original value may be anywhere in the output, in no name and in no byte."""
+"""The command verify, and the pipeline's gate: no original value may be anywhere in the output, in no name and in
+no byte."""
 
 from __future__ import annotations
 
