@@ -77,7 +77,9 @@ class VoxelTask(Section):
     kind: Literal["voxel"]
     classes: dict[int, str] = Field(description="label value to name, background 0 left out", min_length=1)
     region_dilation: int = Field(
-        3, ge=0, description="dense prediction only within so many voxels of the union of the training labels"
+        3,
+        ge=0,
+        description="dense prediction only within so many voxels of the union of four training label maps; one voxel less for every doubling of the maps, one more for every halving",
     )
 
 

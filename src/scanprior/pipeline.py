@@ -19,7 +19,7 @@ STEPS: dict[str, Step] = {
     "deidentify": Step(("privacy", "engine.shards"), ("index",)),
     "convert": Step((), ("deidentify",)),
     "prepare": Step(("prepare",), ("convert",)),
-    "patches": Step(("seed", "task.kind", "patches"), ("index", "prepare")),
+    "patches": Step(("seed", "task", "patches"), ("index", "prepare")),
     "pretrain": Step(("seed", "patches.size", "prior"), ("split", "prepare", "patches")),
     "train": Step(("seed", "task", "patches", "prior.layers", "prior.hidden", "prior.scope", "evaluation.scheme",
                    "evaluation.budgets", "evaluation.trials", "evaluation.metric"),
