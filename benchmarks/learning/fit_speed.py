@@ -36,7 +36,10 @@ def prior(hidden: str) -> Prior:
     """A prior of the study's sizes, untrained."""
     generator, visible = torch.Generator().manual_seed(0), int(np.prod(SIZE))
     kind, above = (ReLU, Gaussian) if hidden == "rectified" else (Bernoulli, Bernoulli)
-    machines = [RBM(Gaussian(visible), kind(LAYERS[0]), generator=generator), RBM(above(LAYERS[0]), kind(LAYERS[1]), generator=generator)]
+    machines = [
+        RBM(Gaussian(visible), kind(LAYERS[0]), generator=generator),
+        RBM(above(LAYERS[0]), kind(LAYERS[1]), generator=generator),
+    ]
     return Prior(DBN(machines), mean=torch.zeros(visible), std=torch.ones(visible), patch_size=SIZE)
 
 

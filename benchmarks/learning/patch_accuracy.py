@@ -42,7 +42,9 @@ def read(file: Path) -> Grid:
 def load(folder: Path) -> tuple[list[int], list[Prepared]]:
     """Patient number (scans 2k − 1 and 2k are one person) and prepared scan of every file."""
     files = sorted((folder / "images").glob("*.nii*"), key=number)
-    scans = [prepare(read(f), read(folder / "labels" / f.name), None, spacing=(1, 1, 1), intensity="zscore") for f in files]
+    scans = [
+        prepare(read(f), read(folder / "labels" / f.name), None, spacing=(1, 1, 1), intensity="zscore") for f in files
+    ]
     return [(number(f) + 1) // 2 for f in files], scans
 
 
@@ -55,7 +57,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("arms", nargs="*", default=["pca_logistic", "logistic", "scratch", "mlp", "cnn"])
-    parser.add_argument("--prior", type=Path, help="folder of a prior, for the arm dbn (its pool must not be tested here)")
+    parser.add_argument(
+        "--prior", type=Path, help="folder of a prior, for the arm dbn (its pool must not be tested here)"
+    )
     parser.add_argument("--background", choices=["near", "uniform"], default="near")
     options = parser.parse_args()
     torch.set_num_threads(1)

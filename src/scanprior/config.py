@@ -79,7 +79,8 @@ class VoxelTask(Section):
     region_dilation: int = Field(
         3,
         ge=0,
-        description="dense prediction only within so many voxels of the union of four training label maps; one voxel less for every doubling of the maps, one more for every halving",
+        description="dense prediction only within so many voxels of the union of four training label maps; "
+        "one voxel less for every doubling of the maps, one more for every halving",
     )
 
 

@@ -11,6 +11,8 @@ import json
 import os
 import select
 import sys
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +36,20 @@ class Recorder:
         self.study = study
         study.results.mkdir(parents=True, exist_ok=True)
         self.client = MlflowClient(study.tracking_uri)
-        found = self.client.get_experiment_by_name(study.name)
-        if found is None:
-            try:
-                place = (
-                    (study.results / "mlflow-artifacts").as_uri() if study.tracking_uri.startswith("sqlite") else None
-                )
-                self.experiment = self.client.create_experiment(study.name, artifact_location=place)
-            except MlflowException:  # another recorder was quicker
-                self.experiment = self.client.get_experiment_by_name(study.name).experiment_id
-        else:
-            self.experiment = found.experiment_id
+        self.experiment = self._experiment(MlflowException)
         self.runs = {run.data.tags["scanprior.job"]: run for run in self._all() if "scanprior.job" in run.data.tags}
         self.parent = self._open("study", None)
         self.live: dict[str, tuple[int, set[tuple[str, int]]]] = {}  # job -> bytes read, metrics already sent
+
+    def _experiment(self, exists: type[Exception]) -> str:
+        """The experiment of the study, made when there is none; its artifacts lie beside the results."""
+        place = (
+            (self.study.results / "mlflow-artifacts").as_uri() if self.study.tracking_uri.startswith("sqlite") else None
+        )
+        while (found := self.client.get_experiment_by_name(self.study.name)) is None:
+            with suppress(exists):  # another recorder was quicker
+                self.client.create_experiment(self.study.name, artifact_location=place)
+        return str(found.experiment_id)
 
     def _all(self) -> list[Any]:
         runs, token = [], None
@@ -111,7 +113,7 @@ class Recorder:
         record = json.loads(text)
         _, sent = self.live.get(job, (0, set()))
         table = pd.read_parquet(file.parent / "metrics.parquet")
-        time = int(pd.Timestamp(record["finished"]).timestamp() * 1000)
+        time = int(datetime.fromisoformat(record["finished"]).timestamp() * 1000)
         self._metrics(
             run, [(k, float(v), int(s), time) for k, s, v in table.itertuples(index=False) if (k, s) not in sent]
         )

@@ -32,7 +32,9 @@ def voxel_bags(seeds: list[int], count: int = 60) -> Bags:
     store = PatchStore([image for image, _ in scans], SIZE)
     rows, centres, targets = [], [], []
     for row, (image, labels) in enumerate(scans):
-        positions, classes = balanced_positions(np.ones(image.shape, bool), labels, 3, count, np.random.default_rng(row))
+        positions, classes = balanced_positions(
+            np.ones(image.shape, bool), labels, 3, count, np.random.default_rng(row)
+        )
         rows.append(np.full(len(positions), row))
         centres.append(positions)
         targets.append(classes)

@@ -97,7 +97,9 @@ def test_same_seed_same_bits_and_other_seed_other_bits(name: str, voxel: tuple[B
     arm = make(name, epochs=2)
     torch.rand(3)  # the global generator must not matter
     state = torch.get_rng_state()
-    first, again, other = (arm.fit(train, valid, seed, settings=defaults(arm)).predictor.bag_logits(test) for seed in (1, 1, 2))
+    first, again, other = (
+        arm.fit(train, valid, seed, settings=defaults(arm)).predictor.bag_logits(test) for seed in (1, 1, 2)
+    )
     assert first.tobytes() == again.tobytes()
     assert (name == "logistic") == (first.tobytes() == other.tobytes())  # it alone has nothing random in it
     assert torch.equal(state, torch.get_rng_state())
@@ -117,7 +119,9 @@ def test_dense_prediction_equals_patch_wise_prediction(name: str, voxel: tuple[B
 
 @pytest.mark.parametrize("name", ARMS)
 @pytest.mark.parametrize("pooled", [False, True])
-def test_restored_predictor_is_the_same(name: str, pooled: bool, voxel: tuple[Bags, ...], patient: tuple[Bags, ...]) -> None:
+def test_restored_predictor_is_the_same(
+    name: str, pooled: bool, voxel: tuple[Bags, ...], patient: tuple[Bags, ...]
+) -> None:
     train, valid, test = patient if pooled else voxel
     arm = make(name, pooled=pooled, epochs=1)
     settings = trial_settings(arm.space, 2, seeds)
@@ -135,7 +139,9 @@ def test_refuses_one_class_with_a_sentence(name: str, voxel: tuple[Bags, Bags, B
 
 
 @pytest.mark.parametrize("name", ARMS)
-def test_a_class_without_training_data_is_not_predicted_and_not_fatal(name: str, voxel: tuple[Bags, Bags, Bags]) -> None:
+def test_a_class_without_training_data_is_not_predicted_and_not_fatal(
+    name: str, voxel: tuple[Bags, Bags, Bags]
+) -> None:
     train, valid, test = voxel
     kept = np.flatnonzero(train.targets != 1)
     fewer = Bags.of_patches(train.store, train.scan_rows[kept], train.centres[kept], train.targets[kept])

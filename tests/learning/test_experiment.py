@@ -53,9 +53,9 @@ def voxel_cohort(folder: Path) -> VoxelCohort:
 def patient_cohort() -> PatientCohort:
     volumes = [scan(number)[0] for number in range(8)]
     rows = [
-        pd.DataFrame(uniform_positions(np.ones(SHAPE, bool), 20, np.random.default_rng(n)), columns=["i", "j", "k"]).assign(
-            row=n, patient=f"P-{n}"
-        )
+        pd.DataFrame(
+            uniform_positions(np.ones(SHAPE, bool), 20, np.random.default_rng(n)), columns=["i", "j", "k"]
+        ).assign(row=n, patient=f"P-{n}")
         for n in range(8)
     ]
     labels = {f"P-{number}": number % 2 for number in range(8)}
@@ -67,9 +67,19 @@ def small(name: str, *, pooled: bool = False) -> Arm:
     return arm if "logistic" in name else dataclasses.replace(arm, plan=PLAN)  # type: ignore[type-var]
 
 
-def run(arm: Arm, cohort: VoxelCohort | PatientCohort, work: Path, log: Callable[..., None] = lambda values, step: None) -> Results:
+def run(
+    arm: Arm, cohort: VoxelCohort | PatientCohort, work: Path, log: Callable[..., None] = lambda values, step: None
+) -> Results:
     return run_arm(
-        lambda fold: arm, CELLS, cohort, draw=3, trials=2, work=work, seeds=seeds, log=log, progress=lambda done, total: None
+        lambda fold: arm,
+        CELLS,
+        cohort,
+        draw=3,
+        trials=2,
+        work=work,
+        seeds=seeds,
+        log=log,
+        progress=lambda done, total: None,
     )
 
 
@@ -80,7 +90,16 @@ def bits(results: Results) -> list[str]:
 def test_tables_of_a_voxel_task(tmp_path: Path) -> None:
     arm = dataclasses.replace(small("scratch"), plan=dataclasses.replace(PLAN, steps=60))  # type: ignore[type-var]
     results = run(arm, voxel_cohort(tmp_path), tmp_path / "work")
-    assert list(results.predictions) == ["budget", "draw", "fold", "patient", "scan", "dice_dark", "dice_bright", "dice"]
+    assert list(results.predictions) == [
+        "budget",
+        "draw",
+        "fold",
+        "patient",
+        "scan",
+        "dice_dark",
+        "dice_bright",
+        "dice",
+    ]
     assert list(zip(results.predictions["budget"], results.predictions["patient"], strict=True)) == [
         (2, "P-6"), (2, "P-7"), (4, "P-6"), (4, "P-7")]  # fmt: skip
     scores = results.predictions[["dice_dark", "dice_bright"]]

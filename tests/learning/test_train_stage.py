@@ -100,7 +100,9 @@ def test_voxel_study_from_converted_scans_to_dice(tmp_path: Path, monkeypatch: p
     assert "fold-0/budget-4/trial-1/valid_loss" in set(metrics["key"])
 
 
-def test_patient_study_gives_probabilities_in_the_order_of_the_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patient_study_gives_probabilities_in_the_order_of_the_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = make_study(tmp_path / "a", monkeypatch, PATIENT, PATIENTS)
     run_all(study, "pca_logistic")
     found = table(study, "train", "pca_logistic", "draw-0", "predictions.parquet")
@@ -114,9 +116,12 @@ def test_new_key_changes_names_and_nothing_else(tmp_path: Path, monkeypatch: pyt
         study = make_study(tmp_path / folder, monkeypatch, VOXEL, names)
         run_all(study, "scratch")
         frames = [table(study, "patches", "index.parquet")] + [
-            table(study, "train", "scratch", "draw-0", f"{name}.parquet") for name in ("predictions", "validation", "history")
+            table(study, "train", "scratch", "draw-0", f"{name}.parquet")
+            for name in ("predictions", "validation", "history")
         ]
-        numbers.append([frame.drop(columns=["patient", "scan"], errors="ignore").to_numpy().tolist() for frame in frames])
+        numbers.append(
+            [frame.drop(columns=["patient", "scan"], errors="ignore").to_numpy().tolist() for frame in frames]
+        )
     assert numbers[0] == numbers[1]
 
 
@@ -128,7 +133,10 @@ def test_broken_scans_are_quarantined_and_the_others_prepared(tmp_path: Path, mo
     nibabel.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4)).to_filename(folder / f"{mismatch}.label.nii.gz")
     prepare.run(study, shard=0)
     refused = table(study, "prepare", "shard-0", "quarantine.parquet")
-    assert dict(zip(refused["item"], refused["reason"], strict=True)) == {constant: "constant-volume", mismatch: "shape-mismatch"}
+    assert dict(zip(refused["item"], refused["reason"], strict=True)) == {
+        constant: "constant-volume",
+        mismatch: "shape-mismatch",
+    }
     assert len(table(study, "prepare", "shard-0", "scans.parquet")) == 2
 
 

@@ -22,13 +22,24 @@ def scan() -> tuple[Grid, Grid, Grid]:
     return Grid(image, LPS), Grid(labels, LPS), Grid(removed, LPS)
 
 
-def run(image: Grid, labels: Grid | None = None, removed: Grid | None = None, spacing: tuple[float, float, float] = (1, 1, 1)):
+def run(
+    image: Grid,
+    labels: Grid | None = None,
+    removed: Grid | None = None,
+    spacing: tuple[float, float, float] = (1, 1, 1),
+):
     return prepare(image, labels, removed, spacing=spacing, intensity="zscore")
 
 
 def test_labels_and_removed_voxels_follow_the_scan() -> None:
     prepared = run(*scan())
-    assert prepared.image.shape == (14, 16, 20) == prepared.labels.shape == prepared.allowed.shape == prepared.removed.shape
+    assert (
+        prepared.image.shape
+        == (14, 16, 20)
+        == prepared.labels.shape
+        == prepared.allowed.shape
+        == prepared.removed.shape
+    )
     assert prepared.image[prepared.labels == 2].mean() > prepared.image[prepared.labels == 0].mean() + 2
     assert prepared.removed[:2].all() and not prepared.removed[2:].any()  # the axis was flipped into RAS
     assert not (prepared.allowed & prepared.removed).any()

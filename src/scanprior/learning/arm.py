@@ -76,7 +76,13 @@ class Arm(Protocol):
         ...
 
     def fit(
-        self, train: Bags, valid: Bags, seed: int, *, settings: Settings, checkpoint: Path | None = None,
+        self,
+        train: Bags,
+        valid: Bags,
+        seed: int,
+        *,
+        settings: Settings,
+        checkpoint: Path | None = None,
         log: Callable[[Epoch], None] | None = None,
     ) -> Fit:
         """Learn from `train`, choose the epoch by `valid`; goes on from `checkpoint` when that file is there.

@@ -130,7 +130,9 @@ class VoxelCohort:
         dense = [(row, *self._logits(predictor, row, together)) for row in self._rows(cell.valid)[:SCANS_FOR_STRENGTH]]
         if not dense:
             return STRENGTHS[0]
-        means = [np.mean([self._dice(row, voxels, logits + s * ratio) for row, voxels, logits in dense]) for s in STRENGTHS]
+        means = [
+            np.mean([self._dice(row, voxels, logits + s * ratio) for row, voxels, logits in dense]) for s in STRENGTHS
+        ]
         return STRENGTHS[int(np.argmax(means))]
 
     def _log_ratio(self, cell: Cell, together: np.ndarray) -> np.ndarray:

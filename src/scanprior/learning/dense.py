@@ -70,7 +70,9 @@ def dense_logits(convolution: nn.Sequential, store: PatchStore, row: int, centre
         network = nn.Sequential(*rest)
         rows = np.full(len(centres), row)
         pieces = [
-            network(torch.from_numpy(store.gather(rows[start : start + CHUNK], centres[start : start + CHUNK])).to(device))
+            network(
+                torch.from_numpy(store.gather(rows[start : start + CHUNK], centres[start : start + CHUNK])).to(device)
+            )
             for start in range(0, len(centres), CHUNK)
         ]
         return torch.cat(pieces).cpu().numpy()
@@ -89,7 +91,9 @@ def _flatten(network: nn.Module) -> Iterator[nn.Module]:
         yield network
 
 
-def _conv(weight: Tensor, bias: Tensor | None, kernel: Size, spread: Size, standardise: Standardise | None) -> nn.Conv3d:
+def _conv(
+    weight: Tensor, bias: Tensor | None, kernel: Size, spread: Size, standardise: Standardise | None
+) -> nn.Conv3d:
     """A convolution with the weights of a dense or convolutional layer, after (x − mean)/std where that is given."""
     flat = weight.detach().reshape(len(weight), -1).clone()
     offset = torch.zeros(len(weight), device=flat.device) if bias is None else bias.detach().clone()

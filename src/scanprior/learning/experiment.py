@@ -74,7 +74,9 @@ def run_arm(
         advance(1.0)
     skipped = {content["cell"]: content["skipped"] for content in found if content["skipped"]}
     if len(skipped) == len(cells):
-        raise ScanpriorError(f"no budget can be trained: {next(iter(skipped.values()))}", hint="look at quarantine and labels")
+        raise ScanpriorError(
+            f"no budget can be trained: {next(iter(skipped.values()))}", hint="look at quarantine and labels"
+        )
     return _tables(found, skipped, draw)
 
 
@@ -122,7 +124,12 @@ def _run_trial(
             predictor = arm.restore({key: arrays[key] for key in arrays.files})
         return Trial(number, settings, saved["score"], [Epoch(*row) for row in saved["history"]], predictor)
     fit = arm.fit(
-        train, valid, seed, settings=settings, checkpoint=folder / "fit.ckpt", log=lambda row: _log(log, cell, number, [row])
+        train,
+        valid,
+        seed,
+        settings=settings,
+        checkpoint=folder / "fit.ckpt",
+        log=lambda row: _log(log, cell, number, [row]),
     )
     np.savez(folder / "predictor.npz", **fit.predictor.state())  # pyright: ignore[reportArgumentType]
     _write(folder / "fit.json", {"score": fit.score, "history": [list(row) for row in fit.history]})

@@ -70,7 +70,9 @@ class FeaturePredictor:
         self._pooled = setup.pooled
         components = state.get("components")
         # Standardisation and projection in one matrix: features = patches @ map − shift.
-        self._map = (1 / state["std"])[:, None] * (np.eye(len(state["std"]), dtype=np.float32) if components is None else components.T)
+        self._map = (1 / state["std"])[:, None] * (
+            np.eye(len(state["std"]), dtype=np.float32) if components is None else components.T
+        )
         self._shift = state["mean"] @ self._map
         if not self._pooled:  # no maximum in between: the whole arm is one linear map
             self._shift = self._shift @ state["weight"].T - state["bias"]
@@ -112,7 +114,10 @@ def _logistic(
         model.fit(features, targets)
     coefficients, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:
-        coefficients, intercept = np.concatenate([-coefficients, coefficients]) / 2, np.concatenate([-intercept, intercept]) / 2
+        coefficients, intercept = (
+            np.concatenate([-coefficients, coefficients]) / 2,
+            np.concatenate([-intercept, intercept]) / 2,
+        )
     weight = np.zeros((classes, features.shape[1]), np.float32)
     bias = np.full(classes, ABSENT, np.float32)
     weight[model.classes_], bias[model.classes_] = coefficients, intercept

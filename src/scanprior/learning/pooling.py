@@ -16,5 +16,7 @@ def log_mean_exp(logits: Tensor, bag: Tensor, bags: int) -> Tensor:
     top = torch.full((bags, logits.shape[1]), -torch.inf, dtype=logits.dtype, device=logits.device)
     top = top.scatter_reduce(0, index, logits.detach(), "amax")
     sums = torch.zeros_like(top).scatter_add(0, index, torch.exp(logits - top[bag]))
-    counts = torch.zeros(bags, dtype=logits.dtype, device=logits.device).scatter_add(0, bag, torch.ones_like(logits[:, 0]))
+    counts = torch.zeros(bags, dtype=logits.dtype, device=logits.device).scatter_add(
+        0, bag, torch.ones_like(logits[:, 0])
+    )
     return top + torch.log(sums) - torch.log(counts)[:, None]

@@ -36,7 +36,10 @@ def region(together: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Voxels (n, 3) of a scan that lie in the union and may be centres of patches (`centres`, bool, the scan's shape)."""
     inside = np.zeros(centres.shape, dtype=bool)
     offset = np.array(together.shape) // 2 - np.array(centres.shape) // 2
-    here = tuple(slice(max(0, -o), min(side, extent - o)) for o, side, extent in zip(offset, centres.shape, together.shape, strict=True))
+    here = tuple(
+        slice(max(0, -o), min(side, extent - o))
+        for o, side, extent in zip(offset, centres.shape, together.shape, strict=True)
+    )
     there = tuple(slice(s.start + o, s.stop + o) for s, o in zip(here, offset, strict=True))
     inside[here] = together[there]
     return np.argwhere(inside & centres)

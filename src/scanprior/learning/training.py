@@ -184,7 +184,15 @@ def train_network(
     Every finished epoch is saved to `checkpoint` (atomically); training goes on from there with the same bits.
     """
     module = BagClassifier(
-        network, groups(network, settings), train, valid, plan=plan, seed=seed, pooled=pooled, checkpoint=checkpoint, log=log
+        network,
+        groups(network, settings),
+        train,
+        valid,
+        plan=plan,
+        seed=seed,
+        pooled=pooled,
+        checkpoint=checkpoint,
+        log=log,
     )
     done = _finished(checkpoint)
     trainer = pl.Trainer(

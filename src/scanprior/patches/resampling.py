@@ -8,7 +8,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - everybody calls it so
 
 Spacing = tuple[float, float, float]
-TOLERANCE = 1e-3  # mm: a grid this close to the wanted one is left alone, so that nothing is blurred for a rounding error
+TOLERANCE = (
+    1e-3  # mm: a grid this close to the wanted one is left alone, so that nothing is blurred for a rounding error
+)
 
 
 class Grid(NamedTuple):

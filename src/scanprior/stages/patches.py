@@ -47,11 +47,15 @@ def run(study: Study) -> None:
             kept.append(row)
             stage.progress(row + 1, len(scans))
         if not tables:
-            raise StageError("patches: no scan is left to take patches from", hint="see the quarantine tables for reasons")
+            raise StageError(
+                "patches: no scan is left to take patches from", hint="see the quarantine tables for reasons"
+            )
         index = pd.concat(tables, ignore_index=True)
         index.to_parquet(stage.folder / "index.parquet", index=False)
         scans.iloc[kept].reset_index(drop=True).to_parquet(stage.folder / "scans.parquet", index=False)
-        stage.note(scans=len(kept), **{f"{use}_patches": int(count) for use, count in index["use"].value_counts().items()})
+        stage.note(
+            scans=len(kept), **{f"{use}_patches": int(count) for use, count in index["use"].value_counts().items()}
+        )
 
 
 def _prepared(study: Study) -> pd.DataFrame:

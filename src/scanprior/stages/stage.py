@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -143,7 +143,7 @@ class Stage:
 
 
 @contextmanager
-def open_stage(study: Study, name: str, *, job: str = "", **wildcards: Any) -> Iterator[Stage]:
+def open_stage(study: Study, name: str, *, job: str = "", **wildcards: Any) -> Generator[Stage]:
     """Run a stage's body with its shell around it; outputs appear whole or not at all.
 
     `wildcards` are those of the job (shard=…, arm=…, draw=…, hidden=…, context=…) and choose the inputs.

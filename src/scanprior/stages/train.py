@@ -98,5 +98,7 @@ def _cohort(study: Study, split: dict[str, Any], patients: set[str]) -> Cohort:
     table = pd.read_parquet(study.folder("index") / "patients.parquet")
     classes = tuple(split["classes"])
     known = table[table["labelled"].astype(bool) & table["patient"].isin(sorted(patients))]
-    labels = {str(name): classes.index(str(label)) for name, label in zip(known["patient"], known["label"], strict=True)}
+    labels = {
+        str(name): classes.index(str(label)) for name, label in zip(known["patient"], known["label"], strict=True)
+    }
     return PatientCohort(store, patches, labels, classes)

@@ -11,7 +11,11 @@ from scanprior.learning.arm import Settings, Setup, Space
 from scanprior.learning.network import dense_network, start
 from scanprior.learning.network_arm import NetworkArm
 
-SPACE: Space = {"learning_rate": (1e-3, 3e-4, 5e-4, 2e-3), "weight_decay": (1e-2, 1e-3, 1e-1), "dropout": (0.2, 0.0, 0.5)}
+SPACE: Space = {
+    "learning_rate": (1e-3, 3e-4, 5e-4, 2e-3),
+    "weight_decay": (1e-2, 1e-3, 1e-1),
+    "dropout": (0.2, 0.0, 0.5),
+}
 
 
 def arm(setup: Setup) -> NetworkArm:
