@@ -6,10 +6,11 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from conftest import HOUSE
 
 from scanprior.config import load_config
 from scanprior.errors import ConfigError
+
+HOUSE = Path(__file__).parent.parent
 
 GOOD = """
 study: tiny

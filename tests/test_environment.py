@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import yaml
-from conftest import HOUSE
+
+HOUSE = Path(__file__).parent.parent
 
 
 def declared() -> dict[str, str]:

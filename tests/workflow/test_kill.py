@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import tiny
-from test_pipeline import outcome
 
 pytestmark = pytest.mark.workflow
 
@@ -48,7 +47,7 @@ def test_kill_and_go_on(house: Path, tmp_path: Path, stage: str, ready: str) -> 
     shutil.copy(house / "private/tiny/key", tmp_path / "private/tiny/key")
     kill_when(tmp_path, stage, ready)
     tiny.scanprior(tmp_path, "run", "tiny.yaml", "--cores", "2")
-    assert outcome(tmp_path) == outcome(house)
+    assert tiny.outcome(tmp_path) == tiny.outcome(house)
     records = [json.loads(f.read_text()) for f in (tmp_path / "results/tiny").rglob("record.json")]
     resumed = [record for record in records if record["stage"] == stage and record["resumed"]]
     assert bool(resumed) == (stage != "convert")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -178,3 +179,13 @@ def build_bids(house: Path) -> None:
         nib.save(image, folder / f"sub-{number + 1:02d}_T1w.nii.gz")
         rows.append(f"sub-{number + 1:02d}\t{30 + number}\tF\t{'patient' if number % 2 == 0 else 'control'}")
     (root / "participants.tsv").write_text("\n".join(rows) + "\n")
+
+
+def outcome(house: Path) -> dict[str, str]:
+    """Digest of every result file but records and report, which hold times."""
+    found: dict[str, str] = {}
+    for file in (house / "results/tiny").rglob("digests.json"):
+        folder = file.parent.relative_to(house / "results/tiny").as_posix()
+        if folder != "report":
+            found |= {f"{folder}/{name}": value for name, value in json.loads(file.read_text()).items()}
+    return found
