@@ -72,7 +72,8 @@ _TEXT = ["StudyDescription", "SeriesDescription", "ProtocolName", "ImageComments
          "FrameComments", "RetrieveURL", "ContentDescription", "DocumentTitle", "ReasonForStudy", "ManufacturerModelName",
          "SoftwareVersions", "ContrastBolusAgent", "PerformedProcedureStepDescription", "SequenceName", "ContentLabel"]  # fmt: skip
 _KEPT = ["Modality", "ImageType", "PatientPosition", "Manufacturer", "ConvolutionKernel", "BodyPartExamined", "PatientSex",
-         "RescaleType", "ScanOptions", "RotationDirection", "PatientOrientation", "Laterality", "PatientAge", "SequenceVariant"]  # fmt: skip
+         "RescaleType", "ScanOptions", "RotationDirection", "PatientOrientation", "Laterality",
+        "PatientAge", "SequenceVariant"]  # fmt: skip
 _NUMBERS = ["KVP", "SliceThickness", "WindowCenter", "ReconstructionDiameter", "ExposureTime", "InstanceNumber", "SeriesNumber",
             "AcquisitionNumber", "SliceLocation", "XRayTubeCurrent", "PatientWeight"]  # fmt: skip
 _CHARSETS = {"ISO_IR 100": "Müllerin", "ISO_IR 192": "Łukaszewicz", "ISO_IR 144": "Людмилова", "ISO_IR 126": "Παπαδόπουλος",

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
@@ -214,9 +215,22 @@ def _binary(raw: bytes, rule: Rule, context: _Context) -> Element | None:
     per = 2 if vr == "AT" else 1
     if (rule.most and len(values) > per * rule.most) or len(values) > 4096:
         return None
-    if vr in ("FL", "FD") and not all(math.isfinite(x) and (x == 0 or 1e-9 < abs(x) < 1e9) for x in values.tolist()):
+    if not _small_enough(vr, values.tolist()):
         return None
     return Element(vr, values.astype("<" + _NUMERIC[vr]).tobytes())
+
+
+def _small_enough(vr: str, values: list[float]) -> bool:
+    """Whether numbers are none that letters make: four letters are over 2^30, eight letters as a double over 2 million, and
+    two letters over 16,384, which a lone number may be but a list of numbers kept here never is.
+    """
+    if vr in ("FL", "FD"):
+        return all(math.isfinite(x) and (x == 0 or 1e-9 < abs(x) < 5e5) for x in values)
+    if vr == "AT":
+        return all(
+            group << 16 | element in DicomDictionary for group, element in zip(values[::2], values[1::2], strict=False)
+        )  # type: ignore[operator]
+    return all(abs(x) < (1 << 24 if vr in ("UL", "SL") else 1 << 14 if len(values) > 1 else 1 << 16) for x in values)
 
 
 def _code(raw: bytes, rule: Rule, _: _Context) -> Element | None:
@@ -327,6 +341,8 @@ def _table(raw: bytes, rule: Rule, context: _Context) -> Element | None:
     if len(raw) > 2 * 65536:
         return None
     values = np.frombuffer(raw, dtype="<u2" if context.little else ">u2")
+    if rule.most and len(values) != rule.most:
+        return None
     return Element("US" if rule.most else "OW", values.astype("<u2").tobytes())
 
 

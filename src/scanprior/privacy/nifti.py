@@ -8,12 +8,13 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from scanprior.privacy.refused import Refused
@@ -28,15 +29,19 @@ _READ_ERRORS = (
     zlib.error,
     ImageFileError,
     HeaderDataError,
+    WrapStructError,
     KeyError,
 )
 _LARGEST = 4 << 30
 
 
 class Stored(NamedTuple):
-    """A NIfTI image as stored: raw voxels, the geometry fields worth keeping, and how many bytes of text it carried."""
+    """A NIfTI image as stored: raw voxels and their scaling (slope, intercept; nibabel takes it out of the header), the
+    header's geometry, and how many text fields and extensions it carried.
+    """
 
     voxels: NDArray[np.generic]
+    scaling: tuple[float, float]
     header: nib.Nifti1Header
     affine: NDArray[np.float64]
     removed: int
@@ -67,7 +72,9 @@ def read_nifti(path: Path) -> Stored:
         old = image.header
         if old.get_data_dtype().kind not in "iuf":
             raise Refused("not-an-image", "the NIfTI file holds colours or complex numbers, not intensities")
-        voxels = np.array(image.dataobj.get_unscaled())  # type: ignore[union-attr]
+        proxy: Any = image.dataobj
+        voxels = np.array(proxy.get_unscaled())
+        scaling = (float(proxy.slope), float(proxy.inter))
     except _READ_ERRORS:
         raise Refused("unreadable", "the file ends early or is not valid NIfTI") from None
     text = sum(
@@ -76,7 +83,7 @@ def read_nifti(path: Path) -> Stored:
         if field in old
     )
     text += sum(bool(bytes(old[field].tobytes()).strip(b"\0 ")) for field in ("db_name", "data_type") if field in old)
-    return Stored(voxels, old, np.asarray(image.affine, dtype=np.float64), text + len(old.extensions))
+    return Stored(voxels, scaling, old, np.asarray(image.affine, dtype=np.float64), text + len(old.extensions))
 
 
 def encode_nifti(stored: Stored, *, compress: bool = True) -> bytes:
@@ -98,10 +105,7 @@ def encode_nifti(stored: Stored, *, compress: bool = True) -> bytes:
     header.set_xyzt_units(
         space if space in ("mm", "meter", "micron") else "mm", time if time in ("sec", "msec", "usec") else None
     )
-    slope, intercept = float(old["scl_slope"]), float(old["scl_inter"])
-    # Pixel-exact: the scaling goes over as it is, unless it says "none" (0 or not a number).
-    scaled = np.isfinite(slope) and slope != 0 and np.isfinite(intercept)
-    header["scl_slope"], header["scl_inter"] = (slope, intercept) if scaled else (np.nan, np.nan)
+    header["scl_slope"], header["scl_inter"] = stored.scaling if stored.scaling != (1.0, 0.0) else (np.nan, np.nan)
     header["vox_offset"] = 352  # right behind the header and its four bytes "no extensions"
     content = (
         header.binaryblock[:348]
@@ -118,8 +122,6 @@ def encode_nifti(stored: Stored, *, compress: bool = True) -> bytes:
 
 def scaled(stored: Stored) -> NDArray[np.float32]:
     """The intensities as numbers."""
-    slope, intercept = float(stored.header["scl_slope"]), float(stored.header["scl_inter"])
+    slope, intercept = stored.scaling
     values = stored.voxels.astype(np.float32)
-    return (
-        values * np.float32(slope) + np.float32(intercept) if np.isfinite(slope) and slope not in (0.0, 1.0) else values
-    )
+    return values if (slope, intercept) == (1.0, 0.0) else values * np.float32(slope) + np.float32(intercept)

@@ -135,11 +135,13 @@ def _masked(stored: np.ndarray, kept: Elements, allocated: int) -> np.ndarray:
 
 def _check_tables(kept: Elements) -> None:
     """Drop look-up tables whose length is not what their descriptor says: the rest would be room for text."""
-    items = kept[0x00283000].value if 0x00283000 in kept else []
-    for group in [kept, *(items if isinstance(items, list) else [])]:
-        for descriptor, data in _LUTS.items():
-            if data in group and not _fits(group.get(descriptor), group[data]):
-                del group[data]
+    for element in kept.values():
+        if isinstance(element.value, list):
+            for item in element.value:
+                _check_tables(item)
+    for descriptor, data in _LUTS.items():
+        if data in kept and not _fits(kept.get(descriptor), kept[data]):
+            del kept[data]
 
 
 def _fits(descriptor: Element | None, data: Element) -> bool:

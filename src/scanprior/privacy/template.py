@@ -66,11 +66,13 @@ def block_mean(
     steps = np.minimum(factors, array.shape)
     trimmed = [side // step * step for side, step in zip(array.shape, steps, strict=True)]
     blocks: list[int] = [part for side, step in zip(trimmed, steps, strict=True) for part in (side // step, step)]
-    coarse = array[: trimmed[0], : trimmed[1], : trimmed[2]].astype(np.float32).reshape(blocks).mean(axis=(1, 3, 5))
+    inside = array[: trimmed[0], : trimmed[1], : trimmed[2]]
+    # One memory layout, because the order of sums decides their last bits, and those the path of the registration.
+    coarse = np.ascontiguousarray(inside, dtype=np.float32).reshape(blocks).mean(axis=(1, 3, 5))
     moved = affine.copy()
     moved[:3, :3] = affine[:3, :3] * steps
     moved[:3, 3] += affine[:3, :3] @ ((np.asarray(steps) - 1) / 2)
-    return coarse.astype(np.float32), moved
+    return np.ascontiguousarray(coarse, dtype=np.float32), moved
 
 
 def _brain(values: Floats, head: Mask) -> Mask:

@@ -1,0 +1,126 @@
+"""Faces: removed on real heads, left alone where there is none, refused where nobody can tell."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+pytest.importorskip("pydeface", reason="the head template is not installed: pip install --no-deps pydeface==2.1.0")
+
+from scanprior.privacy import template
+from scanprior.privacy.face import SMALLEST, look
+from scanprior.privacy.fit import onto
+from scanprior.privacy.picture import before_and_after
+from scanprior.privacy.refused import Refused
+from scanprior.privacy.template import mean_head
+
+
+def load(path):
+    image = nib.load(path)
+    return np.asarray(image.dataobj).astype(np.float32).squeeze(), np.asarray(image.affine, float)
+
+
+def mean_scan():
+    head = mean_head()
+    return head.values + np.float32(0.01), head.affine
+
+
+def test_the_template_knows_its_brain_and_its_face():
+    head = mean_head()
+    litres = head.brain.sum() * abs(np.linalg.det(head.affine[:3, :3])) / 1e6
+    assert 1.1 < litres < 1.4
+    assert not (head.brain & head.face).any() and head.skin.sum() > 5000
+
+
+def test_the_mean_head_itself_loses_its_face_and_nothing_of_its_brain():
+    array, affine = mean_scan()
+    seen = look(array, affine)
+    head = mean_head()
+    assert seen.verdict == "removed" and seen.information > 1.0
+    assert (seen.removed & head.skin).sum() > 0.97 * head.skin.sum()
+    assert not (seen.removed & head.brain).any()
+
+
+@pytest.mark.parametrize(
+    "name", ["face_adult_mprage_1mm", "face_coarse_tumour_t1_6mm", "face_colin27_t1_2mm", "face_prone_t1_2d_5mm"]
+)
+def test_real_faces_go(scanprior_data, name):
+    array, affine = load(scanprior_data / f"heads/{name}.nii.gz")
+    seen = look(array, affine)
+    assert seen.verdict == "removed"
+    assert 0.03 < seen.removed.mean() < 0.25  # the face, not the head
+    try:
+        again = look(np.where(seen.removed, array.min(), array), affine).verdict
+    except Refused:  # 6.5 mm slices cut at the nose: in doubt, so refused
+        again = "refused"
+    assert again in ("already-gone", "outside") or (again == "refused" and "coarse" in name)
+
+
+def test_a_defaced_head_and_stripped_brains_are_left_alone(scanprior_data):
+    array, affine = load(scanprior_data / "heads/noface_ms_patient01_study1_t1.nii.gz")
+    assert look(array, affine).verdict == "already-gone"
+    brain = next((scanprior_data / "study2/ds002748_bids").glob("sub-*/anat/*.nii.gz"))
+    assert look(*load(brain)).verdict == "stripped"
+
+
+def test_a_brain_without_its_skull_is_recognised():
+    head = mean_head()
+    assert look(np.where(head.brain, head.values, 0), head.affine).verdict == "stripped"
+
+
+def test_small_volumes_can_show_no_face():
+    side = int((SMALLEST / 2) ** (1 / 3))
+    assert look(np.random.default_rng(0).random((side,) * 3), np.eye(4)).verdict == "no-head"
+    assert look(np.zeros((35, 50, 36)), np.eye(4)).removed is None
+
+
+def test_noise_and_other_organs_are_refused_unless_the_header_names_another_part():
+    rng = np.random.default_rng(0)
+    grid = np.indices((60, 60, 60)) - 30
+    ball = ((grid**2).sum(0) < 25**2) * (1 + 0.3 * rng.random((60, 60, 60)))
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    with pytest.raises(Refused) as caught:
+        look(ball.astype(np.float32), affine)
+    assert caught.value.code == "face-doubt"
+    assert look(ball.astype(np.float32), affine, elsewhere=True).verdict == "no-head"
+
+
+def test_a_head_whose_header_lies_about_its_axes_is_turned_or_refused():
+    array, affine = mean_scan()
+    turned = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # the nose at the back
+    try:
+        seen = look(array, turned)
+    except Refused:
+        return
+    assert seen.verdict == "removed" and (seen.removed & mean_head().skin).sum() > 0.9 * mean_head().skin.sum()
+
+
+def test_the_same_scan_gives_the_same_bits():
+    array, affine = mean_scan()
+    first, second = look(array, affine), look(array.copy(), affine.copy())
+    assert first.information == second.information and np.array_equal(first.removed, second.removed)
+
+
+def test_the_mask_goes_on_below_the_template():
+    head = mean_head()
+    below = head.affine.copy()
+    below[2, 3] -= 60
+    grown = onto(head.face, head.affine, np.eye(4), head.face.shape, below)
+    assert grown[:, -20:, :10].all()
+
+
+def test_pictures_are_small_grey_pngs():
+    array, affine = mean_scan()
+    content = before_and_after(array, affine, mean_head().face)
+    assert content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) < 100_000 and b"tEXt" not in content
+
+
+def test_a_missing_template_is_one_sentence_with_the_command(monkeypatch):
+    def missing(name):
+        raise template.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(template.importlib.metadata, "files", missing)
+    with pytest.raises(template.ScanpriorError) as caught:
+        template._locate("facemask.nii.gz")
+    assert "pydeface==2.1.0" in caught.value.hint
