@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from scanprior.study import Study
 
 def run(study: Study, *, arm: str, draw: int) -> None:
     """Fit `arm` on every fold and budget of `draw`, with the study's number of tuning trials, and predict the test patients."""
+    if "logistic" not in arm:  # loaded before the stage's clock starts, so that the record tells start-up from work
+        import_module("scanprior.learning.network_arm")
     with open_stage(study, "train", job=job_name(arm=arm, draw=draw), arm=arm, draw=draw) as stage:
         split = json.loads((study.folder("split") / "split.json").read_text(encoding="utf-8"))
         cells = cells_of(split, draw)
