@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import shutil
 import subprocess
@@ -82,20 +81,11 @@ def test_no_identifier_outside_private(house: Path) -> None:
     assert any(f.name == "mlflow.db" for f in public)
     assert any(".snakemake" in f.parts for f in public)
     for file in public:
-        text = searchable(file) + file.relative_to(house).as_posix()
+        text = tiny.searchable(file) + file.relative_to(house).as_posix()
         for word in tiny.planted():
             assert word.lower() not in text.lower(), f"{word} in {file.relative_to(house)}"
     crosswalk = pd.read_parquet(next((house / "private").rglob("crosswalk.parquet")))
     assert tiny.hospital_id(3) in crosswalk.to_string()
-
-
-def searchable(file: Path) -> str:
-    if file.suffix == ".parquet":
-        return pd.read_parquet(file).to_csv()
-    data = file.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    return data.decode("latin-1") + data.decode("utf-16-le", errors="ignore")
 
 
 def test_the_store_holds_a_run_for_every_job_and_is_rebuilt_from_files(house: Path) -> None:

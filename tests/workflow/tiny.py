@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
@@ -129,14 +131,14 @@ def planted() -> list[str]:
 
 
 def scanprior(
-    house: Path, *arguments: str, check: bool = True, timeout: float = 400
+    house: Path, *arguments: str, check: bool = True, timeout: float = 900
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in `house`."""
     return _call(house, [sys.executable, "-m", "scanprior.cli", *arguments], check, timeout)
 
 
 def snakemake(
-    house: Path, *arguments: str, check: bool = True, timeout: float = 400
+    house: Path, *arguments: str, check: bool = True, timeout: float = 900
 ) -> subprocess.CompletedProcess[str]:
     """Run a bare snakemake with the project's Snakefile in `house`."""
     source = house / "Snakefile" if (house / "Snakefile").exists() else Path(__file__).parents[2] / "Snakefile"
@@ -189,3 +191,13 @@ def outcome(house: Path) -> dict[str, str]:
         if folder != "report":
             found |= {f"{folder}/{name}": value for name, value in json.loads(file.read_text()).items()}
     return found
+
+
+def searchable(file: Path) -> str:
+    """A file as text, whatever it is packed in."""
+    if file.suffix == ".parquet":
+        return pd.read_parquet(file).to_csv()
+    data = file.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    return data.decode("latin-1") + data.decode("utf-16-le", errors="ignore")
