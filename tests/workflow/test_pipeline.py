@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -36,12 +35,11 @@ def test_every_patient_is_used_or_in_quarantine(house: Path) -> None:
 
 def test_a_finished_study_is_a_no_op(house: Path) -> None:
     before = (house / "results/tiny/report.html").stat().st_mtime_ns
-    started = time.monotonic()
     done = tiny.scanprior(house, "run", "tiny.yaml", "--cores", "2")
     assert "verdict:" in done.stdout
     assert (house / "results/tiny/report.html").stat().st_mtime_ns == before
-    assert time.monotonic() - started < 60
-    assert "Nothing to be done" in tiny.snakemake(house, "--configfile", "tiny.yaml", "-n").stderr
+    planned = tiny.snakemake(house, "--configfile", "tiny.yaml", "-n")
+    assert "Nothing to be done" in planned.stdout + planned.stderr
 
 
 def test_a_dry_run_lists_the_plan(tmp_path: Path) -> None:
