@@ -21,6 +21,7 @@ import pandas as pd
 from scanprior.study import Study
 
 BATCH = 1000  # MLflow's limit for one log_batch
+ARTIFACTS = "mlflow-artifacts"
 PERIOD = 5.0  # seconds between two looks at the files
 
 
@@ -44,7 +45,7 @@ class Recorder:
     def _experiment(self, exists: type[Exception]) -> str:
         """The experiment of the study, made when there is none; its artifacts lie beside the results."""
         place = (
-            (self.study.results / "mlflow-artifacts").as_uri() if self.study.tracking_uri.startswith("sqlite") else None
+            (self.study.results / ARTIFACTS).as_uri() if self.study.tracking_uri.startswith("sqlite") else None
         )
         while (found := self.client.get_experiment_by_name(self.study.name)) is None:
             with suppress(exists):  # another recorder was quicker
@@ -74,7 +75,8 @@ class Recorder:
         for file in sorted(self.study.work.glob("**/log.jsonl")):
             self._sync_live(file)
         for file in sorted(self.study.results.glob("**/record.json")):
-            self._sync_record(file)
+            if ARTIFACTS not in file.parts:  # a copy that was logged
+                self._sync_record(file)
         self._sync_verdict()
 
     def _sync_live(self, file: Path) -> None:

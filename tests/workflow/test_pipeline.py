@@ -116,7 +116,7 @@ def test_export_and_load_in_a_fresh_process(house: Path, tmp_path: Path) -> None
         [sys.executable, "-c", script, str(tmp_path / "out" / "prior")], capture_output=True, text=True
     )
     assert done.stdout.strip() == "(4, 8)", done.stderr
-    assert "model card" in (tmp_path / "out/prior/model_card.md").read_text().lower()
+    assert "# Prior of the study tiny" in (tmp_path / "out/prior/model_card.md").read_text()
     folds = json.loads((tmp_path / "out/splits_final.json").read_text())
     assert all(set(fold) == {"train", "val"} and not set(fold["train"]) & set(fold["val"]) for fold in folds)
 
