@@ -12,7 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom._dicom_dict import DicomDictionary
@@ -220,7 +220,7 @@ def _binary(raw: bytes, rule: Rule, context: _Context) -> Element | None:
     return Element(vr, values.astype("<" + _NUMERIC[vr]).tobytes())
 
 
-def _small_enough(vr: str, values: list[float]) -> bool:
+def _small_enough(vr: str, values: list[Any]) -> bool:
     """Whether numbers are none that letters make: four letters are over 2^30, eight letters as a double over 2 million, and
     two letters over 16,384, which a lone number may be but a list of numbers kept here never is.
     """
@@ -229,7 +229,7 @@ def _small_enough(vr: str, values: list[float]) -> bool:
     if vr == "AT":
         return all(
             group << 16 | element in DicomDictionary for group, element in zip(values[::2], values[1::2], strict=False)
-        )  # type: ignore[operator]
+        )
     return all(abs(x) < (1 << 24 if vr in ("UL", "SL") else 1 << 14 if len(values) > 1 else 1 << 16) for x in values)
 
 
