@@ -23,9 +23,9 @@ def edited(house: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planned(house: Path) -> set[str]:
-    """The rules that a dry run would run."""
+    """The rules that a dry run would run; `all`, which only names the goal, left out."""
     done = tiny.snakemake(house, "--configfile", "tiny.yaml", "-n")
-    return set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, flags=re.MULTILINE))
+    return set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, flags=re.MULTILINE)) - {"all"}
 
 
 def edit(file: Path, old: str, new: str) -> None:
