@@ -86,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=500)
     parser.add_argument("--replicates", type=int, default=600)
+    parser.add_argument("--designs", default=",".join(SCHEMES))
     args = parser.parse_args()
     start = time.monotonic()
     print(
@@ -93,7 +94,7 @@ def main() -> None:
         + "|---" * 8
         + "|"
     )
-    for scheme in SCHEMES:
+    for scheme in args.designs.split(","):
         for effect in (False, True):
             found = {"auc": ([], []), "log_loss": ([], [])}
             for number in range(4 * args.studies):

@@ -51,10 +51,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--replicates", type=int, default=800)
+    parser.add_argument("--kinds", default="dice,skewed,tail")
     args = parser.parse_args()
     start = time.monotonic()
     print("| scores | draws | " + " | ".join(NAMES) + " |\n" + "|---" * (2 + len(NAMES)) + "|")
-    for kind in ("dice", "skewed", "tail"):
+    for kind in args.kinds.split(","):
         for draws in (5, 20):
             rng = np.random.default_rng([8, draws, len(kind)])
             edges = []
