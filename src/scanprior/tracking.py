@@ -44,9 +44,7 @@ class Recorder:
 
     def _experiment(self, exists: type[Exception]) -> str:
         """The experiment of the study, made when there is none; its artifacts lie beside the results."""
-        place = (
-            (self.study.results / ARTIFACTS).as_uri() if self.study.tracking_uri.startswith("sqlite") else None
-        )
+        place = (self.study.results / ARTIFACTS).as_uri() if self.study.tracking_uri.startswith("sqlite") else None
         while (found := self.client.get_experiment_by_name(self.study.name)) is None:
             with suppress(exists):  # another recorder was quicker
                 self.client.create_experiment(self.study.name, artifact_location=place)
