@@ -75,6 +75,7 @@ def test_value_of_a_private_key_is_not_repeated(tmp_path: Path) -> None:
         ("evaluation: {metric: dice}", "a patient task allows auc"),
         ("evaluation: {scheme: given}", "cohort.columns.split"),
         ("privacy: {key: public}", "simulated cohorts only"),
+        ("prior: {objective: pcd1}", "run to infinity"),
         ("arms: [dbn, dbn]", "one arm is named twice"),
         ("patches: {size: [8, 9, 9]}", "odd number"),
         ("prior: {objective: cd}", "objective"),

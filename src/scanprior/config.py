@@ -200,6 +200,11 @@ class StudyConfig(Section):
             problems.append("cohort.columns.split: scheme given needs the column that says train, val, test or pool")
         if self.privacy.key == "public" and not self.cohort.simulated:
             problems.append("privacy.key: public is for simulated cohorts only (cohort.simulated: true); use own")
+        rectified = any(arm.startswith("dbn") and self.hidden_of(arm) == "rectified" for arm in self.arms)
+        if rectified and self.prior.objective.startswith("pcd"):
+            problems.append(
+                "prior.objective: pcd lets the chains of rectified units run to infinity; use cd, or hidden: bernoulli"
+            )
         if len(set(self.arms)) != len(self.arms):
             problems.append("arms: one arm is named twice")
         if problems:
