@@ -77,20 +77,26 @@ def _scan(stage: Stage, scan: dict[str, Any], source: Any, settings: Settings) -
     name, patient = str(scan["scan"]), str(scan["patient"])
     names = Names(patient, date_offset(settings.key, str(source["hospital_id"])), settings.key)
     files = [Path(file) for file in json.loads(source["files"])]
+    # Relative names: the same delivery in another place gets the same pseudonyms of its files.
+    root = stage.study.locate(stage.study.config.cohort.scans, "scans").resolve()
     folder = stage.folder / patient
     if scan["format"] == "dicom":
         outcome = deidentify_series(
-            [(file, str(file)) for file in files], names=names, settings=settings, folder=folder
+            [(file, os.path.relpath(file, root)) for file in files], names=names, settings=settings, folder=folder
         )
     else:
         outcome = deidentify_volume(
-            files[0], str(files[0]), names=names, settings=settings, target=folder / f"{name}.nii.gz"
+            files[0],
+            os.path.relpath(files[0], root),
+            names=names,
+            settings=settings,
+            target=folder / f"{name}.nii.gz",
         )
     label: str | None = None
     if isinstance(source["label_map"], str):
         target = folder / f"{name}.label.nii.gz"
-        mapped = deidentify_volume(Path(source["label_map"]), source["label_map"], names=names, settings=settings,
-                                   target=target, label_map=True)  # fmt: skip
+        mapped = deidentify_volume(Path(source["label_map"]), os.path.relpath(source["label_map"], root), names=names,
+                                   settings=settings, target=target, label_map=True)  # fmt: skip
         outcome.lines += mapped.lines
         label = f"{patient}/{target.name}"
     refused = next((line for line in outcome.lines if line.outcome == "quarantined"), None)
