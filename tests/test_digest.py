@@ -62,6 +62,13 @@ def test_a_data_file_counts_where_it_is_named(package: Path) -> None:
     assert both()[1] == named[1]
 
 
+def test_a_module_that_names_a_room_does_not_depend_on_its_data_files(package: Path) -> None:
+    (package / "other.py").write_text('thing = "room"\n')
+    before = both()
+    (package / "room" / "table.json").write_text('{"new": 3}')
+    assert both() == before
+
+
 def test_real_stages_that_need_no_torch_do_not_import_it() -> None:
     for stage in ("index", "split", "deidentify", "convert", "prepare", "patches", "evaluate", "report"):
         for name, file in digest.sources(f"scanprior.stages.{stage}").items():

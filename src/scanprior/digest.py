@@ -73,7 +73,13 @@ def code_digest(module: str) -> str:
 
 
 def _data_files(tree: ast.Module, folder: Path) -> list[Path]:
-    beside = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")]
+    """Files in the module's own package (not in packages below it) whose name or folder the code names."""
+    rooms = {init.parent for init in folder.glob("*/__init__.py")}
+    beside = [
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc") and not rooms & set(file.parents)
+    ]
     if not beside:
         return []
     named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
