@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -39,6 +39,7 @@ def test_detectable_auc_gain_agrees_with_the_table_of_the_field():
     np.testing.assert_allclose(found, (0.12, 0.09), atol=0.01)
 
 
+@settings(deadline=None)
 @given(st.floats(-0.2, 0.2), st.floats(0.001, 0.3), st.floats(0, 0.05), st.integers(2, 300), st.integers(1, 20))
 def test_chances_add_to_one(effect, by_patients, by_draws, patients, draws):
     found = chances(effect, Spread(by_patients, by_draws), patients, draws, margin=0.02)

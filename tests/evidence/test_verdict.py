@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanprior.evidence.verdict import judge, needed_words, sentence
@@ -11,6 +11,7 @@ from scanprior.evidence.verdict import judge, needed_words, sentence
 NUMBERS = st.floats(-2, 2) | st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0])
 
 
+@settings(deadline=None)
 @given(NUMBERS, NUMBERS, st.sampled_from([0.5, 0.01, 1.0]))
 def test_exactly_one_row_of_the_table_holds(a, b, margin):
     low, high = min(a, b), max(a, b)
@@ -23,11 +24,13 @@ def test_exactly_one_row_of_the_table_holds(a, b, margin):
     assert judge(low, high, margin) == next((name for name, holds in rows.items() if holds), "inconclusive")
 
 
+@settings(deadline=None)
 @given(NUMBERS, st.floats(0, 0.0999), st.sampled_from([0.1]))
 def test_an_interval_narrower_than_the_margin_always_decides(low, width, margin):
     assert judge(low, low + width, margin) != "inconclusive"
 
 
+@settings(deadline=None)
 @given(NUMBERS, NUMBERS, st.floats(0.01, 1))
 def test_the_verdict_is_symmetric(a, b, margin):
     mirror = {"helps": "harms", "harms": "helps"}
