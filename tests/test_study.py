@@ -38,8 +38,8 @@ def test_seeds_depend_on_the_name_alone(study: Study) -> None:
 
 def test_one_prior_per_hidden_kind(study: Study) -> None:
     assert study.jobs("pretrain") == [
-        {"hidden": "bernoulli", "context": "all"},
-        {"hidden": "rectified", "context": "all"},
+        {"kind": "bernoulli", "context": "all"},
+        {"kind": "rectified", "context": "all"},
     ]
     assert study.prior_name("rectified", "all") == "prior"
     assert study.prior_name("bernoulli", "all") == "prior-bernoulli"

@@ -76,7 +76,7 @@ def stage(
     name: Annotated[str, typer.Argument(metavar="NAME", help="index, split, deidentify, convert, prepare, patches, …")],
     study: StudyPath,
     shard: Annotated[int | None, typer.Option(help="deidentify, convert, prepare: which shard")] = None,
-    hidden: Annotated[str | None, typer.Option(help="pretrain: rectified or bernoulli")] = None,
+    kind: Annotated[str | None, typer.Option(help="pretrain: the kind of prior, e.g. rectified")] = None,
     context: Annotated[str | None, typer.Option(help="pretrain: all, or d<draw>-f<fold>")] = None,
     arm: Annotated[str | None, typer.Option(help="train: the arm")] = None,
     draw: Annotated[int | None, typer.Option(help="train: the draw")] = None,
@@ -90,7 +90,7 @@ def stage(
 
     if name not in STEPS:
         raise ConfigError(f"there is no stage {name!r}", hint=f"the stages are {', '.join(STEPS)}")
-    given = {"shard": shard, "hidden": hidden, "context": context, "arm": arm, "draw": draw}
+    given = {"shard": shard, "kind": kind, "context": context, "arm": arm, "draw": draw}
     wildcards = {key: value for key, value in given.items() if value is not None}
     loaded = _load(study)
     if wildcards not in loaded.jobs(name):

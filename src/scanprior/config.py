@@ -13,12 +13,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scanprior.errors import ConfigError
+from scanprior.learning import catalogue
+from scanprior.learning.catalogue import CATALOGUE, ArmName, Hidden, PriorKind
 
-ARMS = ("dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic",
-        "dbn_rectified", "dbn_bernoulli", "scratch_rectified", "scratch_bernoulli")  # fmt: skip
-ArmName = Literal["dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic",
-                  "dbn_rectified", "dbn_bernoulli", "scratch_rectified", "scratch_bernoulli"]  # fmt: skip
-Hidden = Literal["rectified", "bernoulli"]
 Triple = tuple[float, float, float]
 Size = tuple[int, int, int]
 
@@ -200,11 +197,15 @@ class StudyConfig(Section):
             problems.append("cohort.columns.split: scheme given needs the column that says train, val, test or pool")
         if self.privacy.key == "public" and not self.cohort.simulated:
             problems.append("privacy.key: public is for simulated cohorts only (cohort.simulated: true); use own")
-        rectified = any(arm.startswith("dbn") and self.hidden_of(arm) == "rectified" for arm in self.arms)
-        if rectified and self.prior.objective.startswith("pcd"):
+        if self.prior.objective.startswith("pcd") and self._rectified_machines():
             problems.append(
                 "prior.objective: pcd lets the chains of rectified units run to infinity; use cd, or hidden: bernoulli"
             )
+        for arm in self.arms:
+            if self.task.kind not in CATALOGUE[arm].tasks:
+                problems.append(
+                    f"arms: {arm} is for {' and '.join(CATALOGUE[arm].tasks)} tasks; this is a {self.task.kind} task"
+                )
         if len(set(self.arms)) != len(self.arms):
             problems.append("arms: one arm is named twice")
         if problems:
@@ -216,11 +217,22 @@ class StudyConfig(Section):
         """The declared metric, or the task's default."""
         return self.evaluation.metric or ("dice" if self.task.kind == "voxel" else "auc")
 
-    def hidden_of(self, arm: str) -> Hidden:
+    def hidden_of(self, arm: ArmName) -> Hidden:
         """The hidden kind whose network `arm` uses: its suffix, or the prior's."""
-        if arm.endswith("_bernoulli"):
-            return "bernoulli"
-        return "rectified" if arm.endswith("_rectified") else self.prior.hidden
+        return catalogue.hidden_of(arm, self.prior.hidden)
+
+    def prior_of(self, arm: ArmName) -> PriorKind | None:
+        """The kind of prior that `arm` starts from, if any."""
+        return catalogue.prior_of(arm, self.prior.hidden)
+
+    def partner_of(self, arm: ArmName) -> ArmName | None:
+        """The arm with the same network and no prior that `arm` is compared with."""
+        return catalogue.partner_of(arm, self.arms, self.prior.hidden)
+
+    def _rectified_machines(self) -> bool:
+        """Whether any prior is a stack of machines with rectified units."""
+        kinds = {self.prior_of(arm) for arm in self.arms}
+        return "rectified" in kinds
 
     def public(self) -> dict[str, Any]:
         """The resolved study without what may name a hospital: paths, series names and patient ids."""

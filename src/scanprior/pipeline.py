@@ -36,6 +36,6 @@ def job_name(**wildcards: str | int) -> str:
         return f"shard-{wildcards['shard']}"
     if "arm" in wildcards:
         return f"{wildcards['arm']}/draw-{wildcards['draw']}"
-    if "hidden" in wildcards:
-        return f"{wildcards['hidden']}/{wildcards['context']}"
+    if "kind" in wildcards:
+        return f"{wildcards['kind']}/{wildcards['context']}"
     return ""

@@ -75,11 +75,11 @@ class Study:
             return self.results / self.prior_name(*job.split("/"))
         return self.results / stage / job if job else self.results / stage
 
-    def prior_name(self, hidden: str, context: str) -> str:
-        """`prior` for the study's own hidden kind and all draws, else `prior-<hidden>[-<context>]`."""
-        if hidden == self.config.prior.hidden and context == "all":
+    def prior_name(self, kind: str, context: str) -> str:
+        """`prior` for the study's own hidden kind and all draws, else `prior-<kind>[-<context>]`."""
+        if kind == self.config.prior.hidden and context == "all":
             return "prior"
-        return f"prior-{hidden}" if context == "all" else f"prior-{hidden}-{context}"
+        return f"prior-{kind}" if context == "all" else f"prior-{kind}-{context}"
 
     @cached_property
     def key(self) -> bytes:
@@ -128,8 +128,8 @@ class Study:
         if stage == "train":
             return [{"arm": arm, "draw": draw} for arm in config.arms for draw in range(config.evaluation.draws)]
         if stage == "pretrain":
-            kinds = sorted({config.hidden_of(arm) for arm in config.arms if arm.startswith("dbn")})
-            return [{"hidden": hidden, "context": context} for hidden in kinds for context in self.contexts()]
+            kinds = sorted({kind for arm in config.arms if (kind := config.prior_of(arm))})
+            return [{"kind": kind, "context": context} for kind in kinds for context in self.contexts()]
         return [{}]
 
     def inputs(self, stage: str, **wildcards: Any) -> list[Path]:
@@ -142,9 +142,8 @@ class Study:
                 if "shard" in wildcards and "shard" in job and int(job["shard"]) != int(wildcards["shard"]):
                     continue
                 if stage == "train" and other == "pretrain":
-                    arm, draw = str(wildcards["arm"]), int(wildcards["draw"])
-                    wanted = arm.startswith("dbn") and job["hidden"] == self.config.hidden_of(arm)
-                    if not wanted or job["context"] not in self.contexts(draw):
+                    wanted = job["kind"] == self.config.prior_of(wildcards["arm"])
+                    if not wanted or job["context"] not in self.contexts(int(wildcards["draw"])):
                         continue
                 yield other, job
 

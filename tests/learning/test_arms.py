@@ -17,12 +17,13 @@ from scanprior.energy.units import Bernoulli, Gaussian, ReLU
 from scanprior.errors import ScanpriorError
 from scanprior.learning.arm import Arm, OneClass, Setup, log_softmax, trial_settings
 from scanprior.learning.bags import Bags
+from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.learning.prior import Prior
-from scanprior.learning.registry import NAMES, make_arm
+from scanprior.learning.registry import make_arm
 from scanprior.learning.training import Plan
 
-ARMS = [*NAMES, "dbn_bernoulli", "scratch_bernoulli"]
-NETWORKS = [name for name in ARMS if "logistic" not in name]
+ARMS: list[ArmName] = [name for name in CATALOGUE if not name.endswith("_rectified")]  # as their stems here
+NETWORKS = [name for name in ARMS if CATALOGUE[name].network]
 LAYERS = (24, 12)
 
 

@@ -47,7 +47,7 @@ def make_study(house: Path, monkeypatch: pytest.MonkeyPatch, scope: str) -> Stud
     study = Study.load(house / "small.yaml")
     rng = np.random.default_rng(1)
     prepared = study.folder("prepare", "shard-0")
-    for folder in study.inputs("pretrain", hidden="rectified", context="all"):
+    for folder in study.inputs("pretrain", kind="rectified", context="all"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "digests.json").write_text("{}")
     scans = []
@@ -67,7 +67,7 @@ def make_study(house: Path, monkeypatch: pytest.MonkeyPatch, scope: str) -> Stud
 
 def test_disjoint_prior_sees_the_pool_only_and_writes_what_the_contract_lists(tmp_path, monkeypatch):
     study = make_study(tmp_path / "house", monkeypatch, "disjoint")
-    run(study, hidden="rectified", context="all")
+    run(study, kind="rectified", context="all")
     folder = study.results / "prior"
     record = json.loads((folder / "record.json").read_text())
     assert json.dumps(POOL) in json.dumps(record)
@@ -91,7 +91,7 @@ def test_same_study_gives_the_same_bytes(tmp_path, monkeypatch):
     bits = []
     for house in ("one", "two"):
         study = make_study(tmp_path / house, monkeypatch, "inductive")
-        run(study, hidden="bernoulli", context="all")
+        run(study, kind="bernoulli", context="all")
         folder = study.results / "prior-bernoulli"
         bits.append(
             [(folder / name).read_bytes() for name in ("prior.safetensors", "card.json", "filters.npy", "samples.npy")]
@@ -128,4 +128,4 @@ def test_an_empty_pool_is_refused_with_what_to_do(tmp_path, monkeypatch):
     study = make_study(tmp_path / "house", monkeypatch, "disjoint")
     (study.folder("split") / "split.json").write_text(json.dumps({**SPLIT, "pool": []}))
     with pytest.raises(StageError, match=r"0 patients.*\n.*evaluation\.pool"):
-        run(study, hidden="rectified", context="all")
+        run(study, kind="rectified", context="all")

@@ -2,7 +2,7 @@
 RESULTS = f"results/{study.name}"
 PRIORS = {
     study.prior_name(**job): job for job in study.jobs("pretrain")
-}  # folder name -> hidden kind and context
+}  # folder name -> kind of prior and context
 
 
 def outputs(folder):
@@ -34,4 +34,4 @@ wildcard_constraints:
     shard=r"\d+",
     draw=r"\d+",
     arm=r"[a-z_]+",
-    prior=r"prior(-[a-z]+(-d\d+-f\d+)?)?",
+    prior=r"prior(-[a-z_]+(-d\d+-f\d+)?)?",

@@ -27,7 +27,8 @@ from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Stepper, safe_learning_rate
 from scanprior.energy.training import BATCHES_PER_BLOCK, STATISTICS_ROWS, Standardiser, blocks
 from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU, Units
-from scanprior.learning.prior import Prior, Size
+from scanprior.learning.patch_prior import PatchPrior, Size
+from scanprior.learning.prior import Prior
 
 HIDDEN: dict[str, type[Units]] = {"bernoulli": Bernoulli, "rectified": ReLU}
 CLIP = 5.0  # standard deviations; a single bright vessel must not move the weights of a whole layer
@@ -41,7 +42,7 @@ Gather = Callable[[LongTensor], Tensor]
 class Pretrained(NamedTuple):
     """A prior and how its training went."""
 
-    prior: Prior
+    prior: PatchPrior
     measured: dict[str, float]
     """last value of every metric, e.g. layer1/reconstruction"""
 

@@ -10,21 +10,19 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
+from typing_extensions import override
 
 from scanprior.energy.dbn import DBN
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Units
 from scanprior.errors import ScanpriorError
+from scanprior.learning.patch_prior import FORMAT, FORMAT_VERSION, PatchPrior, Size
 
-FORMAT = "scanprior-prior"
-FORMAT_VERSION = 1
 KINDS: dict[str, type[Units]] = {"bernoulli": Bernoulli, "gaussian": Gaussian, "rectified": ReLU}
 
-Size = tuple[int, int, int]
 
-
-class Prior(nn.Module):
+class Prior(PatchPrior):
     """A stack of restricted Boltzmann machines over patches, with the per-voxel mean and std it was trained with.
 
     Patches are (n, visible), C order, in the intensities of the prepared volumes; `visible` = product of `patch_size`.
@@ -57,31 +55,55 @@ class Prior(nn.Module):
         """(patches - mean) / std, per voxel."""
         return (patches - self.mean) / self.std
 
+    @override
     def encode(self, patches: Tensor) -> Tensor:
-        """Features of patches: (n, visible) -> (n, top hidden)."""
         return self.dbn.encode(self.normalise(patches))
 
     forward = encode
 
+    @override
     def reconstruct(self, patches: Tensor) -> Tensor:
-        """Patches up to the top and down again, by means; same shape and intensities."""
         return self.dbn.decode(self.encode(patches)) * self.std + self.mean
 
+    @override
+    def filters(self, most: int) -> Tensor:
+        weight = self.dbn.machines[0].weight.detach().t()
+        strongest = weight.norm(dim=1).argsort(descending=True, stable=True)[:most]
+        return weight[strongest].unflatten(-1, self.patch_size)
+
+    @override
+    def summary(self) -> str:
+        kinds = ", ".join(f"{rbm.visible.kind}-{rbm.hidden.kind}" for rbm in self.dbn.machines)
+        units = " - ".join(str(size) for size in self.sizes)
+        return f"A stack of restricted Boltzmann machines ({kinds}), with {units} units."
+
+    @override
+    def structure(self) -> dict[str, Any]:
+        def units(layer: Units) -> dict[str, Any]:
+            return {"kind": layer.kind, "size": layer.size}
+
+        layers = [
+            {"visible": units(rbm.visible), "hidden": units(rbm.hidden), "centered": rbm.centered}
+            for rbm in self.dbn.machines
+        ]
+        return {"format": FORMAT, "version": FORMAT_VERSION, "patch_size": list(self.patch_size), "layers": layers}
+
+    @override
     def generate(self, n: int, generator: Generator, *, sweeps: int = 1000, start: Tensor | None = None) -> Tensor:
-        """`n` patches (n, visible) from the model; `start`: patches that its chains begin at (see `DBN.generate`)."""
         begin = None if start is None else self.normalise(start)
         return self.dbn.generate(n, generator, sweeps=sweeps, start=begin) * self.std + self.mean
 
 
-def save_prior(prior: Prior, folder: Path, card: Mapping[str, Any]) -> None:
+def save_prior(prior: PatchPrior, folder: Path, card: Mapping[str, Any]) -> None:
     """Write `prior.safetensors`, `card.json` and `model_card.md` into `folder`; the same prior gives the same bytes.
 
     `card`: facts to tell with the prior, plain JSON values, nothing that names a patient (keys as in `model_card`).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {**_structure(prior), **card}
+    structure = prior.structure()
+    facts = {**structure, "summary": prior.summary(), **card}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(prior.state_dict().items())}
-    _write(folder / "prior.safetensors", save(tensors, {FORMAT: json.dumps(_structure(prior), sort_keys=True)}))
+    _write(folder / "prior.safetensors", save(tensors, {FORMAT: json.dumps(structure, sort_keys=True)}))
     _write(folder / "card.json", (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
     _write(folder / "model_card.md", model_card(facts).encode())
 
@@ -128,11 +150,9 @@ def load_prior(folder: Path | str) -> Prior:
 def model_card(facts: Mapping[str, Any]) -> str:
     """The model card in Markdown: what it is, what it saw, how it was trained, what it is and isn't for.
 
-    Known keys of `facts` beside the structure: study, simulated, scope, patients, scans, patches, spacing, intensity,
+    Known keys of `facts` beside `patch_size` and `summary`: study, simulated, scope, patients, scans, patches, spacing, intensity,
     training (dict), measured (dict).
     """
-    sizes = [facts["layers"][0]["visible"]["size"], *(layer["hidden"]["size"] for layer in facts["layers"])]
-    kinds = ", ".join(f"{layer['visible']['kind']}-{layer['hidden']['kind']}" for layer in facts["layers"])
     seen = {
         "disjoint": "patients without labels only; no patient whose labels are used for training or test",
         "inductive": "patients without labels and training patients; no test patient",
@@ -141,9 +161,8 @@ def model_card(facts: Mapping[str, Any]) -> str:
     lines = [
         f"# Prior of the study {facts.get('study', '(unnamed)')}",
         "",
-        f"A stack of restricted Boltzmann machines ({kinds}) over patches of {_short(facts['patch_size'])} voxels, "
-        f"with {' - '.join(str(size) for size in sizes)} units.",
-        "It was trained without labels.",
+        facts["summary"],
+        f"It takes patches of {_short(facts['patch_size'])} voxels and was trained without labels.",
         *(["**Its patients are simulated.**"] if facts.get("simulated") else []),
         "",
         "```python",
@@ -182,17 +201,6 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return " x ".join(_short(item) for item in value) if isinstance(value, list | tuple) else str(value)
-
-
-def _structure(prior: Prior) -> dict[str, Any]:
-    def units(layer: Units) -> dict[str, Any]:
-        return {"kind": layer.kind, "size": layer.size}
-
-    layers = [
-        {"visible": units(rbm.visible), "hidden": units(rbm.hidden), "centered": rbm.centered}
-        for rbm in prior.dbn.machines
-    ]
-    return {"format": FORMAT, "version": FORMAT_VERSION, "patch_size": list(prior.patch_size), "layers": layers}
 
 
 def _units(facts: Mapping[str, Any]) -> Units:

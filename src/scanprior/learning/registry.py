@@ -1,12 +1,10 @@
-"""Arms by name. One more arm: one file in arms/, and one case here."""
+"""Arms by name. One more arm: one file in arms/, one case here, one line in the catalogue."""
 
 from __future__ import annotations
 
 from scanprior.errors import ScanpriorError
 from scanprior.learning.arm import Arm, Setup
-
-NAMES = ("dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic")
-KINDS = ("rectified", "bernoulli")  # dbn_bernoulli is dbn with that hidden kind; the caller's Setup says it
+from scanprior.learning.catalogue import ARMS, stem
 
 
 def make_arm(name: str, setup: Setup) -> Arm:
@@ -15,8 +13,7 @@ def make_arm(name: str, setup: Setup) -> Arm:
     Raises:
         ScanpriorError: there is no such arm, or it starts from a prior and there is none.
     """
-    stem, _, kind = name.partition("_")
-    match stem if kind in KINDS else name:
+    match stem(name):  # dbn_bernoulli is dbn with that hidden kind; the caller's Setup says it
         case "dbn":
             from scanprior.learning.arms import dbn
 
@@ -42,4 +39,4 @@ def make_arm(name: str, setup: Setup) -> Arm:
 
             return pca_logistic.arm(setup)
         case _:
-            raise ScanpriorError(f"there is no arm {name!r}", hint=f"arms: {', '.join(NAMES)}")
+            raise ScanpriorError(f"there is no arm {name!r}", hint=f"arms: {', '.join(ARMS)}")

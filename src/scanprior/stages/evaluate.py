@@ -189,17 +189,7 @@ METRIC_WORDS = {"auc": "AUC", "log_loss": "log-likelihood per patient (nats)", "
 
 def partners_of(config: StudyConfig) -> dict[str, str]:
     """Each arm with a prior and the arm that has the same network from a random start."""
-    found: dict[str, str] = {}
-    for arm in config.arms:
-        if arm.startswith("dbn"):
-            twin = arm.replace("dbn", "scratch")
-            same = [
-                other
-                for other in config.arms
-                if other.startswith("scratch") and config.hidden_of(other) == config.hidden_of(arm)
-            ]
-            found[arm] = twin if twin in config.arms or not same else same[0]
-    return found
+    return {arm: partner for arm in config.arms if (partner := config.partner_of(arm))}
 
 
 def _tables(study: Study, arm: str, name: str) -> pd.DataFrame:

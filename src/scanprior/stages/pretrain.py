@@ -14,9 +14,12 @@ from torch import Generator, LongTensor, Tensor
 
 from scanprior.energy.step import Diverged
 from scanprior.errors import StageError
-from scanprior.learning.pretraining import pretrain
-from scanprior.learning.prior import Prior, save_prior
+from scanprior.learning.catalogue import PriorKind, hidden_of_prior
+from scanprior.learning.kinds import pretrainer
+from scanprior.learning.patch_prior import PatchPrior
+from scanprior.learning.prior import save_prior
 from scanprior.patches.store import PatchStore
+from scanprior.pipeline import job_name
 from scanprior.stages.stage import open_stage
 from scanprior.study import Study
 
@@ -26,13 +29,13 @@ SHOWN = 8
 SWEEPS = 200
 
 
-def run(study: Study, *, hidden: str, context: str) -> None:
-    """Train the prior with `hidden` units (rectified, bernoulli) for `context`: all, or d<draw>-f<fold>.
+def run(study: Study, *, kind: PriorKind, context: str) -> None:
+    """Train the prior of a kind for `context`: all, or d<draw>-f<fold>.
 
     Raises:
         StageError: the scope leaves no patches, a test patient would be seen, or training diverged.
     """
-    with open_stage(study, "pretrain", job=f"{hidden}/{context}", hidden=hidden, context=context) as stage:
+    with open_stage(study, "pretrain", job=job_name(kind=kind, context=context), kind=kind, context=context) as stage:
         config = study.config
         split = json.loads((study.folder("split") / "split.json").read_text())
         scans = pd.read_parquet(study.folder("patches") / "scans.parquet")
@@ -40,7 +43,7 @@ def run(study: Study, *, hidden: str, context: str) -> None:
         scans, index = _patches(scans, pd.read_parquet(study.folder("patches") / "index.parquet"), patients)
         if len(index) < 2:
             raise StageError(
-                f"pretrain ({hidden}, {context}): scope {config.prior.scope} leaves {len(patients)} patients with "
+                f"pretrain ({kind}, {context}): scope {config.prior.scope} leaves {len(patients)} patients with "
                 f"{len(scans)} scans and {len(index)} patches; a prior needs at least two patches",
                 hint="set evaluation.pool, add patients without labels, or choose prior.scope: inductive",
             )
@@ -52,9 +55,9 @@ def run(study: Study, *, hidden: str, context: str) -> None:
         def gather(chosen: LongTensor) -> Tensor:
             return torch.from_numpy(store.gather(rows[chosen.numpy()], centres[chosen.numpy()]))
 
-        settings = config.prior
+        settings, hidden = config.prior, hidden_of_prior(kind, config.prior.hidden)
         try:
-            prior, measured = pretrain(
+            prior, measured = pretrainer(kind)(
                 gather, len(index), patch_size=size, seeds=stage.seed, work=stage.work / "training",
                 layers=settings.layers, hidden=hidden, objective=settings.objective, epochs=settings.epochs,
                 batch_size=settings.batch_size, learning_rate=settings.learning_rate, held_out=held_out,
@@ -62,7 +65,7 @@ def run(study: Study, *, hidden: str, context: str) -> None:
             )  # fmt: skip
         except (Diverged, ValueError) as error:
             raise StageError(
-                f"pretrain ({hidden}, {context}): {error}", hint="lower prior.learning_rate, or leave it out"
+                f"pretrain ({kind}, {context}): {error}", hint="lower prior.learning_rate, or leave it out"
             ) from None
         card = {
             "study": study.name, "simulated": config.cohort.simulated, "scope": settings.scope, "context": context,
@@ -142,23 +145,17 @@ def _held_out(patient_of_row: np.ndarray, seed: int) -> LongTensor | None:
 
 @torch.no_grad()
 def _write_pictures(
-    prior: Prior, gather: Any, held_out: LongTensor | None, patches: int, folder: Path, seed: int
+    prior: PatchPrior, gather: Any, held_out: LongTensor | None, rows: int, folder: Path, seed: int
 ) -> None:
-    """Filters (n, *size); reconstructions: data and theirs (2, n, *size); samples: from noise and data (2, n, *size)."""
+    """Filters (n, …); reconstructions: data and theirs (2, n, *size); samples: from noise and data (2, n, *size)."""
     generator = Generator().manual_seed(seed)
-    weight = prior.dbn.machines[0].weight.t()
-    strongest = weight.norm(dim=1).argsort(descending=True, stable=True)[:FILTERS]
-    rows = held_out if held_out is not None else torch.arange(patches)
-    data = gather(rows[torch.randperm(len(rows), generator=generator)[:SHOWN].sort().values])
-    pictures = {
-        "filters": weight[strongest],
-        "reconstructions": torch.stack([data, prior.reconstruct(data)]),
-        "samples": torch.stack(
-            [
-                prior.generate(len(data), generator, sweeps=SWEEPS),
-                prior.generate(len(data), generator, sweeps=SWEEPS, start=data),
-            ]
-        ),
-    }
-    for name, tensor in pictures.items():
+    shown = held_out if held_out is not None else torch.arange(rows)
+    data = gather(shown[torch.randperm(len(shown), generator=generator)[:SHOWN].sort().values])
+    patches = {"reconstructions": torch.stack([data, prior.reconstruct(data)])}
+    if prior.generates:
+        starts = (None, data)
+        drawn = [prior.generate(len(data), generator, sweeps=SWEEPS, start=start) for start in starts]
+        patches["samples"] = torch.stack(drawn)
+    np.save(folder / "filters.npy", prior.filters(FILTERS).numpy())
+    for name, tensor in patches.items():
         np.save(folder / f"{name}.npy", tensor.unflatten(-1, prior.patch_size).numpy())

@@ -146,7 +146,7 @@ class Stage:
 def open_stage(study: Study, name: str, *, job: str = "", **wildcards: Any) -> Generator[Stage]:
     """Run a stage's body with its shell around it; outputs appear whole or not at all.
 
-    `wildcards` are those of the job (shard=…, arm=…, draw=…, hidden=…, context=…) and choose the inputs.
+    `wildcards` are those of the job (shard=…, arm=…, draw=…, kind=…, context=…) and choose the inputs.
 
     Raises:
         StageError: names the stage, the job, the cause and the next command; running out of memory or disk is named so.

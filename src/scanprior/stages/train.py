@@ -14,6 +14,7 @@ import pandas as pd
 from scanprior.errors import StageError
 from scanprior.evidence.splits import members
 from scanprior.learning.arm import Arm, Setup
+from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.learning.cohort import Cell, Cohort, PatientCohort, VoxelCohort
 from scanprior.learning.experiment import run_arm
 from scanprior.learning.registry import make_arm
@@ -23,9 +24,9 @@ from scanprior.stages.stage import open_stage
 from scanprior.study import Study
 
 
-def run(study: Study, *, arm: str, draw: int) -> None:
+def run(study: Study, *, arm: ArmName, draw: int) -> None:
     """Fit `arm` on every fold and budget of `draw`, with the study's number of tuning trials, and predict the test patients."""
-    if "logistic" not in arm:  # loaded before the stage's clock starts, so that the record tells start-up from work
+    if CATALOGUE[arm].network:  # loaded before the stage's clock starts, so that the record tells start-up from work
         import_module("scanprior.learning.network_arm")
     with open_stage(study, "train", job=job_name(arm=arm, draw=draw), arm=arm, draw=draw) as stage:
         split = json.loads((study.folder("split") / "split.json").read_text(encoding="utf-8"))
@@ -61,15 +62,15 @@ def cells_of(split: dict[str, Any], draw: int) -> list[Cell]:
     return cells
 
 
-def _arm(study: Study, name: str, draw: int, fold: int, split: dict[str, Any]) -> Arm:
+def _arm(study: Study, name: ArmName, draw: int, fold: int, split: dict[str, Any]) -> Arm:
     config, hidden = study.config, study.config.hidden_of(name)
     voxel = config.task.kind == "voxel"
-    prior = None
-    if name.startswith("dbn"):
+    prior, kind = None, config.prior_of(name)
+    if kind is not None:
         from scanprior.learning.prior import load_prior
 
         context = f"d{draw}-f{fold}" if len(study.contexts()) > 1 else "all"
-        prior = load_prior(study.results / study.prior_name(hidden, context))
+        prior = load_prior(study.results / study.prior_name(kind, context))
     made = make_arm(name, Setup(
         classes=len(config.task.classes) + 1 if config.task.kind == "voxel" else len(split["classes"]),
         patch_size=config.patches.size, layers=config.prior.layers, hidden=hidden, prior=prior, pooled=not voxel,
