@@ -29,6 +29,8 @@ def machine(visible: Units, hidden: Units, *, seed: int = 1, spread: float = 0.5
 class Exact(Objective):
     """The model itself as negative phase: visible states that were drawn, or enumerated, beforehand."""
 
+    k = 1
+
     def __init__(self, rows: Tensor) -> None:
         super().__init__()
         self.rows = rows

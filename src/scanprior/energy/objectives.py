@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from scanprior.energy.rbm import RBM
-from scanprior.energy.units import Gaussian, ReLU
+from scanprior.energy.units import Gaussian
 from scanprior.energy.workspace import Workspace
 
 
@@ -23,6 +23,8 @@ class Objective(nn.Module, ABC):
     """Makes the negative phase of the gradient, with `k` Gibbs sweeps per update."""
 
     k: int
+    positive_weight = 1.0
+    """how often each data row counts in the gradient"""
 
     @abstractmethod
     def negatives(self, batch: int) -> int:
@@ -34,6 +36,13 @@ class Objective(nn.Module, ABC):
 
         `work.draw[:n]` holds hidden states drawn given the `n` data rows; it may be overwritten.
         """
+
+    def weights(self, work: Workspace, n: int, negatives: int) -> tuple[Tensor, Tensor]:
+        """How often each row counts in the gradient, the negative ones below zero, and whether it does for the hidden bias.
+
+        By default as many chains as there are count the same as the `n` data rows.
+        """
+        return work.signs(n, negatives)
 
     def one_sweep_means(self, work: Workspace, n: int) -> Tensor | None:
         """The visible means (n, visible) that the negative rows were drawn around, one sweep from the data; else none."""
@@ -98,7 +107,7 @@ class PCD(Objective):
 
     @override
     def check(self, rbm: RBM) -> None:
-        if isinstance(rbm.visible, Gaussian | ReLU) and isinstance(rbm.hidden, Gaussian | ReLU):
+        if rbm.visible.unbounded and rbm.hidden.unbounded:
             raise ValueError(
                 f"persistent chains between {rbm.visible.kind} and {rbm.hidden.kind} units can run away to infinity, "
                 "because nothing bounds either side: use contrastive divergence (cd1, cd2), or Bernoulli hidden units"

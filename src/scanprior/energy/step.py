@@ -17,13 +17,12 @@ from typing_extensions import override
 
 from scanprior.energy.objectives import Objective
 from scanprior.energy.rbm import RBM
-from scanprior.energy.units import LOG_VARIANCE_CEILING, LOG_VARIANCE_FLOOR, Gaussian, ReLU
+from scanprior.energy.units import LOG_VARIANCE_CEILING, LOG_VARIANCE_FLOOR, Gaussian
 from scanprior.energy.workspace import Workspace
 
 OFFSET_EVERY = 10
 OFFSET_RATE = 0.1
 STATS_ROWS = 25
-UNBOUNDED = (Gaussian, ReLU)
 
 
 class Diverged(FloatingPointError):  # noqa: N818 - it is said as it is
@@ -79,7 +78,7 @@ def safe_learning_rate(rbm: RBM, data: Tensor, *, batch_size: int, sweeps: int =
     standardised, have a main variance of 630), and every further Gibbs sweep multiplies that. The step is then a share
     of the reciprocal of that variance as a mini-batch sees it, which is larger in a small one.
     """
-    unbounded = isinstance(rbm.visible, UNBOUNDED) + isinstance(rbm.hidden, UNBOUNDED)
+    unbounded = rbm.visible.unbounded + rbm.hidden.unbounded
     if unbounded == 0:
         return 0.1
     share = 2.0 if unbounded == 1 else 0.5 / sweeps
@@ -208,8 +207,10 @@ class Stepper(nn.Module):
         if rbm.centered and self.step % OFFSET_EVERY == 0:
             self._move_offset(hidden[:n].mean(0))
         work.show_hidden_(hidden)
-        hidden[n:].mul_(-n / negatives)  # as many chains as rows count the same as the rows
-        signs, ones = work.signs(n, negatives)
+        signs, ones = self.objective.weights(work, n, negatives)
+        hidden[n:].mul_(signs[n:, None])
+        if self.objective.positive_weight != 1.0:
+            hidden[:n].mul_(self.objective.positive_weight)
 
         if isinstance(rbm.visible, Gaussian) and rbm.visible.learn_variance:
             gradient = self._variance_gradient(rbm.visible, work, n, visible, hidden, signs)

@@ -32,6 +32,8 @@ class Units(nn.Module, ABC):
     """A layer of `size` units of one kind, with their bias (size,); states and fields are (batch, size)."""
 
     kind: ClassVar[str]
+    unbounded = False
+    """whether the states answer a field in proportion, so that nothing but the weights holds them"""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -134,6 +136,7 @@ class Gaussian(Units):
     """
 
     kind = "gaussian"
+    unbounded = True
 
     def __init__(self, size: int, *, learn_variance: bool = False) -> None:
         super().__init__(size)
@@ -184,6 +187,7 @@ class ReLU(Units):
     """
 
     kind = "rectified"
+    unbounded = True
 
     @override
     def mean_(self, total: Tensor) -> Tensor:
