@@ -149,9 +149,7 @@ def test_a_sparsity_target_is_approached():
 def test_windows_are_what_a_kernel_sees():
     data = torch.arange(2 * 5 * 4, dtype=torch.float32).view(1, 2, 5, 4)
     found = windows(data, (3, 2), (2, 2), 200, Generator().manual_seed(1))
-    expected = {
-        tuple(data[0, :, i : i + 3, j : j + 2].flatten().tolist()) for i in (0, 2) for j in (0, 2)
-    }
+    expected = {tuple(data[0, :, i : i + 3, j : j + 2].flatten().tolist()) for i in (0, 2) for j in (0, 2)}
     assert {tuple(row.tolist()) for row in found} == expected
 
 
