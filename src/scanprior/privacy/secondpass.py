@@ -22,7 +22,9 @@ import numpy as np
 from pydicom._dicom_dict import DicomDictionary
 
 from scanprior.privacy.audit import RESIDUAL_RISK, Line
+from scanprior.privacy.bids_words import bids_words
 from scanprior.privacy.rules import allow_list, method_codes
+from scanprior.privacy.sidevalues import is_beside, name_values, side_values
 from scanprior.privacy.vocabulary import IMAGE_TYPE, VENDORS, WORDS
 
 _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "UN"))
@@ -105,9 +107,12 @@ def read_values(content: bytes) -> list[Value]:
 def original_values(path: Path) -> set[tuple[str, str]]:
     """(kind, text) of everything identifying in one input file, DICOM or NIfTI."""
     content = path.read_bytes()
+    named = {pair for pair in name_values(path.name) if not _harmless(pair[1])}
+    if is_beside(path):
+        return named | {(kind, text) for kind, text in side_values(path, content) if _identifying(kind, text)}
     if path.name.lower().endswith((".nii", ".nii.gz")):
         name = path.name.split(".")[0]
-        return _nifti_text(_unzipped(content)) | ({("file name", name)} if len(name) > 5 else set())
+        return named | _nifti_text(_unzipped(content)) | ({("file name", name)} if len(name) > 5 else set())
     found: set[tuple[str, str]] = set()
     charset = "latin-1"
     for tag, vr, data in read_values(content):
@@ -255,7 +260,9 @@ def _harmless(text: str) -> bool:
 @cache
 def _own_words() -> frozenset[str]:
     codes = [value for rule in allow_list().values() for value in rule.values or ()]
-    text = " ".join((*codes, *IMAGE_TYPE, *method_codes().values(), RESIDUAL_RISK, " ".join(Line._fields), "patient"))
+    text = " ".join(
+        (*codes, *IMAGE_TYPE, *method_codes().values(), RESIDUAL_RISK, " ".join(Line._fields), "patient", *bids_words())
+    )
     return WORDS | frozenset(re.findall(r"[a-z0-9]+", text.lower()))
 
 

@@ -43,19 +43,23 @@ class Known(NamedTuple):
 def known_values(dataset: Dataset) -> Known:
     """Collect from the original header the person's name parts, ids and birth date in its usual spellings, and who
     and where."""
+    return known_texts((keyword, text) for keyword in (*PERSON, *AROUND) for text in _values(dataset, keyword))
+
+
+def known_texts(pairs: Iterable[tuple[str, str]]) -> Known:
+    """The same from pairs of keyword and text, as sidecars hold them; keywords of `PERSON` and `AROUND` only."""
     words: set[str] = set()
     ids: set[str] = set()
-    for keyword in (*PERSON, *AROUND):
-        for text in _values(dataset, keyword):
-            parts = [part for part in _split(text) if part not in _TITLES]
-            if keyword in AROUND:
-                parts = [part for part in parts if part not in vocabulary.WORDS and len(part) > 3]
-            words.update(part for part in parts if len(part) > 1)
-            squeezed = "".join(parts)
-            if any(c.isdigit() for c in squeezed) and len(squeezed) > 4:
-                ids.add(squeezed)
-            if keyword == "PatientBirthDate" and re.fullmatch(r"\d{8}", squeezed):
-                ids.update(_spellings(squeezed))
+    for keyword, text in pairs:
+        parts = [part for part in _split(text) if part not in _TITLES]
+        if keyword in AROUND:
+            parts = [part for part in parts if part not in vocabulary.WORDS and len(part) > 3]
+        words.update(part for part in parts if len(part) > 1)
+        squeezed = "".join(parts)
+        if any(c.isdigit() for c in squeezed) and len(squeezed) > 4:
+            ids.add(squeezed)
+        if keyword == "PatientBirthDate" and re.fullmatch(r"\d{8}", squeezed):
+            ids.update(_spellings(squeezed))
     return Known(frozenset(words), frozenset(ids))
 
 

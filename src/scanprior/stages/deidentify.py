@@ -22,11 +22,12 @@ from scanprior.errors import ScanpriorError, StageError
 from scanprior.privacy import audit, rules
 from scanprior.privacy import instance as dicom
 from scanprior.privacy.audit import Line
+from scanprior.privacy.bids import Layout
+from scanprior.privacy.bids_tree import finish
 from scanprior.privacy.header import Names
 from scanprior.privacy.instance import Choice
-from scanprior.privacy.nifti import is_nifti
 from scanprior.privacy.picture import before_and_after
-from scanprior.privacy.pseudonyms import date_offset, file_pseudonym, patient_pseudonym, read_key, scan_pseudonym
+from scanprior.privacy.pseudonyms import date_offset, file_pseudonym, patient_pseudonym, read_key
 from scanprior.privacy.refused import Refused
 from scanprior.privacy.series import Grid, Outcome, Settings, counts, deidentify_series, deidentify_volume, write
 from scanprior.scans.nifti import write_nifti
@@ -170,6 +171,7 @@ class _Job(NamedTuple):
 
     files: list[tuple[Path, str]]
     identity: str
+    target: str = ""  # of a NIfTI file, relative to DST
 
 
 def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic", options: tuple[str, ...] = (), faces: Choice = "auto",
@@ -197,9 +199,12 @@ def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic
     settings = Settings(key, rules.profile(profile, options), faces, text, _assemble)
     _quiet()
     target.mkdir(parents=True, exist_ok=True)
-    jobs, lines = _plan(source, key)
+    layout = Layout(source, key)
+    jobs, lines = _plan(source, layout, key)
     outcomes = _run_jobs(jobs, settings, target, workers)
     lines += [line for outcome in outcomes for line in outcome.lines]
+    relatives = (relative for _, relative in _walk(source))
+    lines += finish(source, relatives, target, layout=layout, key=key, profile=settings.profile)
     lines.sort()
     found = audit.summary(lines) | {"faces": counts(outcomes)}
     facts = {"tool": f"scanprior {__version__}", "PS3.15": rules.edition(), "profile": profile, "options": settings.profile.options,
@@ -232,13 +237,17 @@ def command(source: Path, destination: Path, *, key: Path, profile: str, options
     return 1 if strict and done.files.get("quarantined") else 0
 
 
-def _plan(source: Path, key: bytes) -> tuple[list[_Job], list[Line]]:
-    """Group the files below `source` into series; files that are no image get their audit line at once."""
+def _plan(source: Path, layout: Layout, key: bytes) -> tuple[list[_Job], list[Line]]:
+    """Group the files below `source` into series; files that are no image get their audit line at once, those that
+    accompany images follow when these are written."""
     series: dict[tuple[str, str], list[tuple[Path, str]]] = {}
+    jobs: list[_Job] = []
     lines: list[Line] = []
     for path, relative in _walk(source):
-        if is_nifti(path):
-            series[_volume_identity(relative), relative] = [(path, relative)]
+        place = layout.place(relative)
+        if place is not None:
+            if place.kind == "image":
+                jobs.append(_Job([(path, relative)], place.identity, f"{place.root}/{place.target}".lstrip("/")))
             continue
         try:
             core = dicom.read(path, only_core=True)
@@ -249,7 +258,7 @@ def _plan(source: Path, key: bytes) -> tuple[list[_Job], list[Line]]:
             continue
         uid = dicom.first(core, "SeriesInstanceUID") or relative
         series.setdefault((dicom.identity(core), uid), []).append((path, relative))
-    return [_Job(files, identity) for (identity, _), files in sorted(series.items())], lines
+    return jobs + [_Job(files, identity) for (identity, _), files in sorted(series.items())], lines
 
 
 def _walk(source: Path) -> Iterator[tuple[Path, str]]:
@@ -260,12 +269,6 @@ def _walk(source: Path) -> Iterator[tuple[Path, str]]:
             path = Path(folder) / name
             if path.is_file() and path.resolve().is_relative_to(source):
                 yield path, path.relative_to(source).as_posix()
-
-
-def _volume_identity(relative: str) -> str:
-    """Who a NIfTI file belongs to: its BIDS subject folder, else its own name."""
-    parts = Path(relative).parts
-    return next((part for part in parts[:-1] if part.startswith("sub-")), relative)
 
 
 def _run_jobs(jobs: list[_Job], settings: Settings, target: Path, workers: int) -> list[Outcome]:
@@ -279,11 +282,9 @@ def _job(job: _Job, settings: Settings, target: Path) -> Outcome:
     _quiet()
     patient = patient_pseudonym(settings.key, job.identity)
     names = Names(patient, date_offset(settings.key, job.identity), settings.key)
-    path, relative = job.files[0]
-    if is_nifti(path):
-        suffix = ".nii.gz" if path.name.lower().endswith(".gz") else ".nii"
-        file = target / patient / f"{scan_pseudonym(settings.key, relative)}{suffix}"
-        outcome = deidentify_volume(path, relative, names=names, settings=settings, target=file)
+    if job.target:
+        path, relative = job.files[0]
+        outcome = deidentify_volume(path, relative, names=names, settings=settings, target=target / job.target)
     else:
         outcome = deidentify_series(job.files, names=names, settings=settings, folder=target / patient)
     outcome.grid = outcome.removed = None
