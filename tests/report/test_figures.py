@@ -61,7 +61,7 @@ def test_budgets_are_spaced_by_doublings() -> None:
 
 def test_forest_says_difference_and_interval() -> None:
     rows = differences("dbn", "scratch", 0.02, 0.01, (2, 4))
-    drawn = forest(rows, margin=0.01, metric="dice", level=0.95, name="x")
+    drawn = forest(rows, margin=0.01, metric="dice", level=0.95, name="x", places=3)
     assert "+0.020  [+0.010, +0.030]" in drawn
     assert "mean over budgets +0.020 from +0.010 to +0.030" in drawn
     assert "scratch better" in drawn
@@ -73,7 +73,7 @@ def test_several_comparisons_are_named_by_their_arms() -> None:
     assert list(row_labels(rows[:1]).values()) == ["dbn − cnn"], (
         "one comparison beside the primary one is named as well"
     )
-    assert "dbn − mlp +0.030" in forest(rows, margin=0.01, metric="auc", level=0.95, name="y")
+    assert "dbn − mlp +0.030" in forest(rows, margin=0.01, metric="auc", level=0.95, name="y", places=3)
 
 
 def test_panels_keep_the_order_of_the_curves() -> None:

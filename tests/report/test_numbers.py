@@ -42,3 +42,12 @@ def test_formats(text: str, expected: str) -> None:
 @pytest.mark.parametrize(("margin", "places"), [(0.02, 3), (0.01, 3), (0.001, 4), (0.5, 3), (2.0, 3)])
 def test_decimals_show_the_margin_with_a_digit_to_spare(margin: float, places: int) -> None:
     assert numbers.decimals(margin) == places
+
+
+@pytest.mark.parametrize(
+    ("margin", "bounds", "places"),
+    [(0.01, (), 3), (0.0005, (), 5), (0.01, (0.0003, 0.03), 4), (0.01, (0.002, 0.0101), 4), (0.01, (-0.00004, 0.0), 5),
+     (0.01, (float("nan"), 0.5), 3), (0.01, (1e-9, 0.5), 6)],
+)  # fmt: skip
+def test_decimals_show_on_which_side_a_bound_lies(margin: float, bounds: tuple[float, ...], places: int) -> None:
+    assert numbers.decimals(margin, *bounds) == places

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from scanprior.report import outcome
-from scanprior.report.content import Dot
+from scanprior.report.content import Check, Dot
 
 PRIMARY = {
     "arm": "dbn",
@@ -45,7 +45,7 @@ def test_the_verdict_keeps_what_was_declared_and_found() -> None:
     assert (verdict.outcome, verdict.margin, verdict.patients, verdict.draws) == ("helps", 0.01, 60, 5)
     assert verdict.multiplier is not None
     assert verdict.multiplier.censored == ("high",)
-    assert verdict.stopped == ()
+    assert verdict.draws_needed is None
 
 
 def test_unknown_numbers_become_nan_and_no_primary_no_verdict() -> None:
@@ -56,11 +56,27 @@ def test_unknown_numbers_become_nan_and_no_primary_no_verdict() -> None:
     assert outcome.read_differences(found(primary=None)) == ()
 
 
-def test_a_canary_without_its_answer_stops_the_verdict() -> None:
-    canary = {"name": "permuted labels", "passed": False, "sentence": "0.81 where chance is 0.5."}
-    verdict = outcome.read_verdict(found(canaries=[canary]))
-    assert verdict is not None
-    assert verdict.stopped == ("0.81 where chance is 0.5.",)
+def test_a_canary_has_passed_only_when_it_says_so() -> None:
+    said = "0.81 where chance is 0.5."
+    for answer, passed in ((True, True), (False, False), (None, False)):
+        canary = {"name": "permuted labels", "passed": answer, "sentence": said}
+        assert outcome.read_checks({"canaries": [canary]}) == (Check("canary", "permuted labels", passed, said),)
+
+
+def test_shortcuts_come_strongest_first() -> None:
+    table = pd.DataFrame(
+        {
+            "name": ["sex", "site"],
+            "levels": [2, 3],
+            "accuracy": [0.5, 0.9],
+            "chance": 0.5,
+            "p": 0.5,
+            "p_holm": [1.0, 0.002],
+            "suspect": [False, True],
+        }
+    )
+    assert outcome.read_shortcuts(table) == (("site", 3, 0.9, 0.5, 0.002, True), ("sex", 2, 0.5, 0.5, 1.0, False))
+    assert outcome.read_shortcuts(None) == ()
 
 
 def test_leaks_are_proved_or_doubtful_or_absent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from report_example import patient_content, voxel_content
 
+import scanprior
 from scanprior.report.content import Check, Difference, Montage, Point, Quarantined, ReportContent, Study
 from scanprior.report.page import render
 
@@ -81,7 +83,8 @@ def test_equal_contents_give_equal_bytes(page: str, tmp_path: Path) -> None:
         "import sys; from report_example import voxel_content; from scanprior.report.page import render; "
         "sys.stdout.buffer.write(render(voxel_content()).encode())"
     )
-    environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parent), "HOME": str(tmp_path)}
+    places = os.pathsep.join([str(Path(__file__).parent), str(Path(scanprior.__file__).parents[1])])
+    environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": places, "HOME": str(tmp_path)}
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment)
     assert other.stdout.decode() == page
 

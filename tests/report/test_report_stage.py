@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +122,35 @@ def test_the_report_is_at_the_top_and_holds_every_part(study: Study) -> None:
         assert needle in page, needle
     for missing in ("There is no table of patients", "left no filters", "No paired difference", "no patches to show"):
         assert missing not in page, missing
+
+
+def test_sentence_and_numbers_agree_with_the_files(study: Study) -> None:
+    """Every number of the first sentence is one of verdict.json, and every score of the table one of curves.parquet."""
+    verdict = json.loads((study.results / "verdict.json").read_text())
+    page, primary = (study.results / "report.html").read_text(), verdict["primary"]
+    facts = page[page.index('<span class="facts">') : page.index("</h1>")].replace("\u202f", "")
+    signs = [float(text.replace("−", "-")) for text in re.findall(r"[+−]\d\.\d+", facts)]
+    assert signs == [round(primary[key], 3) for key in ("low", "high", "delta")]
+    for part in (f"declared margin {primary['margin']:.3f}", f"{primary['patients']} patients tested",
+                 f"{primary['draws']} draws", "95% interval", "budgets of 2 to 8 labelled patients"):  # fmt: skip
+        assert part in facts, part
+    for value in signs:
+        assert f"{value:+.3f}".replace("-", "−") in verdict["sentence"]
+    assert verdict["verdict"] == "helps"
+    table = page[page.index('<table class="scores">') :]
+    curves = pd.read_parquet(study.folder("evaluate") / "curves.parquet")
+    shown = re.findall(r"<td>(\d\.\d{3})<small>(\d\.\d{3}) to (\d\.\d{3})</small></td>", table)
+    wanted = curves.set_index(["arm", "budget"]).loc[["dbn", "scratch"], ["mean", "low", "high"]].to_numpy()
+    assert [tuple(map(float, row)) for row in shown] == [tuple(row) for row in wanted.round(3)]
+
+
+def test_methods_and_checklists_lie_beside_the_page(study: Study) -> None:
+    folder, page = study.folder("report"), (study.results / "report.html").read_text()
+    paragraph = (folder / "methods.md").read_text().strip()
+    assert html.escape(paragraph[:60]) in page
+    assert "0.010" in paragraph
+    for stem, rows in (("tripod_ai", 53), ("claim", 45), ("stard_ai", 49)):
+        assert len((folder / f"{stem}.csv").read_text().splitlines()) == rows
 
 
 def test_the_prior_s_patients_are_counted_against_the_tested_ones(study: Study) -> None:

@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 from report_example import patient_content, voxel_content
 
-from scanprior.report.content import Deidentification, Difference, Multiplier
-from scanprior.report.words import banners, describe_arm, multiplier, opening, plain, residual_risk
+from scanprior.report.content import Check, Deidentification, Difference, Multiplier
+from scanprior.report.words import banners, describe_arm, multiplier, needed, opening, plain, residual_risk
 
 
 @pytest.mark.parametrize(
     ("outcome", "claim", "change"),
     [
-        ("helps", "Pretraining helps", "0.021 higher"),
-        ("harms", "Pretraining harms", "0.019 lower"),
-        ("equivalent", "no difference that matters", "0.004 higher"),
-        ("inconclusive", "Inconclusive", "0.006 higher"),
+        ("helps", "Pretraining helps", "is higher than from a random start (95\u202f% interval +0.012 to +0.030"),
+        ("harms", "Pretraining harms", "is lower than from a random start (95\u202f% interval −0.031 to −0.008"),
+        ("equivalent", "no difference that matters", "lies within the declared margin 0.010"),
+        ("inconclusive", "Inconclusive", "may be anything from −0.004 to +0.016"),
     ],
 )
 def test_opening_says_delta_interval_margin_patients_and_draws(outcome: str, claim: str, change: str) -> None:
@@ -28,6 +28,24 @@ def test_opening_says_delta_interval_margin_patients_and_draws(outcome: str, cla
     assert said.plain
 
 
+@pytest.mark.parametrize("outcome", ["equivalent", "inconclusive"])
+def test_no_side_is_named_that_the_interval_does_not_show(outcome: str) -> None:
+    content = voxel_content(outcome)
+    assert content.verdict is not None
+    across = replace(content.verdict.primary, delta=0.004, low=-0.004)
+    said = opening(replace(content, verdict=replace(content.verdict, primary=across)))
+    for word in ("higher", "lower", "better", "worse"):
+        assert word not in f"{said.claim} {said.facts} {said.plain}"
+
+
+def test_a_bound_near_zero_is_shown_on_its_side() -> None:
+    content = voxel_content("helps")
+    assert content.verdict is not None
+    near = replace(content.verdict.primary, low=0.0003)
+    facts = opening(replace(content, verdict=replace(content.verdict, primary=near))).facts
+    assert "+0.0003 to +0.0300, estimate +0.0210" in facts
+
+
 def test_only_the_open_verdict_says_how_many_patients_would_decide() -> None:
     assert "about 140 tested patients" in opening(voxel_content("inconclusive")).facts
     assert "decide" not in opening(voxel_content("helps")).facts
@@ -35,6 +53,10 @@ def test_only_the_open_verdict_says_how_many_patients_would_decide() -> None:
     assert content.verdict is not None
     hopeless = replace(content, verdict=replace(content.verdict, patients_needed=None))
     assert "alone would hardly decide it" in opening(hopeless).facts
+    draws = replace(content.verdict, patients_needed=90, draws_needed=20)
+    assert "about 90 tested patients and 20 draws instead of 5" in opening(replace(content, verdict=draws)).facts
+    only = replace(draws, patients_needed=60)
+    assert "20 draws instead of 5 would probably decide it, with the same patients" in needed(only)
 
 
 @pytest.mark.parametrize(
@@ -72,13 +94,16 @@ def test_a_missing_interval_is_said_with_its_cause() -> None:
     assert "nan" not in facts
 
 
-def test_a_failed_check_stops_the_verdict() -> None:
+@pytest.mark.parametrize("verdict", [True, False])
+def test_a_failed_check_stands_where_the_verdict_would(verdict: bool) -> None:
     content = voxel_content("helps")
-    assert content.verdict is not None
-    said = opening(replace(content, verdict=replace(content.verdict, stopped=("Permuted labels gave 0.81.",))))
-    assert said.claim == "No verdict"
-    assert "must not be used" in said.facts
-    assert "Permuted labels gave 0.81." in said.plain
+    failed = Check("canary", "permuted labels", False, "Permuted labels gave 0.81.")
+    stopped = replace(content, checks=(*content.checks, failed), verdict=content.verdict if verdict else None)
+    said = opening(stopped)
+    assert (said.claim, said.labels) == ("No verdict", "")
+    assert "Permuted labels gave 0.81." in said.facts
+    assert "+0.012" not in said.facts
+    assert "may be used" in said.plain
 
 
 def test_no_primary_comparison_is_no_verdict() -> None:
@@ -96,7 +121,8 @@ def test_no_primary_comparison_is_no_verdict() -> None:
             Multiplier(0.2, 0.1, 0.6, ("estimate", "low")),
             ("at most 0.2×", "from below what the budgets can show to 0.6×"),
         ),
-        (Multiplier(1.1, 0.2, 5.0, ("low", "high")), ("on either side", "not shown, since 1× lies inside")),
+        (Multiplier(1.1, 0.2, 5.0, ("low", "high")), ("can’t be told", "on either side", "estimate 1.1×")),
+        (Multiplier(1.4, 0.8, 2.2), ("saving of labels is not shown", "may be 1×", "0.8× to 2.2×", "estimate 1.4×")),
         (Multiplier(1.5, None, None), ("interval can’t be given",)),
         (Multiplier(None, None, None), ("can’t be read",)),
         (None, ("can’t be read",)),

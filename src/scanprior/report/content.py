@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scanprior.report.annex import ArmCost, Failure, Shortcut
+
 Outcome = Literal["helps", "harms", "equivalent", "inconclusive"]
 Table = tuple[tuple[str, ...], ...]
 
@@ -71,10 +73,10 @@ class Verdict:
     draws: int
     multiplier: Multiplier | None = None
     patients_needed: int | None = None
+    draws_needed: int | None = None
+    """with `patients_needed`; None: as many as there are"""
     note: str = ""
     """why there is no interval, when there is none"""
-    stopped: tuple[str, ...] = ()
-    """reasons why the verdict must not be used, e.g. a canary that did not come out as it must"""
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,15 @@ class ReportContent:
     dice: tuple[ClassMean, ...] = ()
     worst: Worst | None = None
     probabilities: Probabilities | None = None
+    failures: tuple[Failure, ...] = ()
+    best_of: tuple[Line, ...] = ()
+    """per arm: trials allowed (x) and the validation score that the best of them reaches (y)"""
+    by_site: str = ""
+    """how scores differ between sites, in a sentence"""
     checks: tuple[Check, ...] = ()
+    shortcuts: tuple[Shortcut, ...] = ()
+    power: str = ""
+    """what gain the cohort could detect, as forecast before training"""
     cohort: Table = ()
     """(what, value)"""
     classes: Table = ()
@@ -283,4 +293,5 @@ class ReportContent:
     pretraining: tuple[Curve, ...] = ()
     training: tuple[Curve, ...] = ()
     costs: tuple[Cost, ...] = ()
+    arm_costs: tuple[ArmCost, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance(None, None))

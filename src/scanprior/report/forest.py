@@ -9,13 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from scanprior.report.content import Difference
-from scanprior.report.numbers import MINUS, decimals, metric_name, percent, signed
+from scanprior.report.numbers import MINUS, metric_name, percent, signed
 from scanprior.report.theme import COLOURS, canvas, svg
 
 ROW, TALL = 21, 34  # CSS pixels a row, and a row whose label has two lines
 
 
-def forest(differences: Sequence[Difference], *, margin: float, metric: str, level: float, name: str) -> str:
+def forest(
+    differences: Sequence[Difference], *, margin: float, metric: str, level: float, name: str, places: int
+) -> str:
     """The differences as inline SVG, a row each; one comparison by budgets (its mean heavier) or several comparisons.
 
     The grey zone holds the differences that are smaller than the margin.
@@ -23,7 +25,6 @@ def forest(differences: Sequence[Difference], *, margin: float, metric: str, lev
     labels = row_labels(differences)
     means = _means_alone(differences)
     differences = [row for row in differences if math.isfinite(row.low) and math.isfinite(row.high)]
-    places = decimals(margin)
     with canvas(470, 84 + (TALL if means else ROW) * len(differences)) as figure:
         axes: Axes = figure.subplots()
         edge = 1.08 * max([margin, *(abs(side) for row in differences for side in (row.low, row.high))])

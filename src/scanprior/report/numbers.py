@@ -25,9 +25,21 @@ def metric_meaning(metric: str) -> str:
     return METRICS.get(metric, (metric, metric))[1]
 
 
-def decimals(margin: float) -> int:
-    """Decimals that show the margin with one digit to spare, at least 3."""
-    return max(3, math.ceil(-math.log10(margin)) + 1) if 0 < margin < 1 else 3
+def decimals(margin: float, *bounds: float) -> int:
+    """Decimals that show the margin with one digit to spare, at least 3, and on which side of 0 and margin `bounds` lie.
+
+    At most 6: a bound that is nearer to 0 or the margin than that is shown as equal to it.
+    """
+    least = max(3, math.ceil(-math.log10(margin)) + 1) if 0 < margin < 1 else 3
+
+    def hidden(places: int) -> bool:
+        return any(
+            bound != mark and round(bound, places) == round(mark, places)
+            for bound in bounds if math.isfinite(bound)
+            for mark in (0.0, margin, -margin)
+        )  # fmt: skip
+
+    return next((places for places in range(least, 6) if not hidden(places)), max(least, 6))
 
 
 def score(value: float | None, places: int = 3) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from scanprior.report.annex import Shortcut
 from scanprior.report.content import (
     ArmRow,
     Check,
@@ -43,11 +44,11 @@ def read_verdict(found: Mapping[str, Any]) -> Verdict | None:
     multiplier = None
     if saved:
         multiplier = Multiplier(saved["estimate"], saved["low"], saved["high"], tuple(saved.get("censored") or ()))
-    stopped = tuple(check.sentence for check in read_checks(found) if check.passed is False)
     return Verdict(
         outcome=found["verdict"], primary=_difference(primary, None), margin=primary["margin"], level=primary["level"],
         patients=primary["patients"], draws=primary["draws"], multiplier=multiplier,
-        patients_needed=found.get("patients_needed"), note=primary.get("note") or "", stopped=stopped,
+        patients_needed=found.get("patients_needed"), draws_needed=primary.get("draws_needed"),
+        note=primary.get("note") or "",
     )  # fmt: skip
 
 
@@ -85,6 +86,18 @@ def read_checks(found: Mapping[str, Any]) -> tuple[Check, ...]:
     if "leaks" in found and all(check.passed is not False for check in checks if check.kind == "leak"):
         checks += [Check("leak", name, True, sentence) for name, sentence in HOLDS]
     return tuple(checks)
+
+
+def read_shortcuts(table: pd.DataFrame | None) -> tuple[Shortcut, ...]:
+    """Rows of shortcuts.parquet (name, levels, accuracy, chance, p_holm, suspect), the strongest first."""
+    if table is None:
+        return ()
+    columns = ["name", "levels", "accuracy", "chance", "p_holm", "suspect"]
+    rows = [
+        Shortcut(str(name), int(levels), float(accuracy), float(chance), float(p), bool(suspect))
+        for name, levels, accuracy, chance, p, suspect in _rows(table[columns])
+    ]
+    return tuple(sorted(rows, key=lambda one: (-one.accuracy, one.name)))
 
 
 def read_arms(

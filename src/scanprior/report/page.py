@@ -12,12 +12,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from scanprior.report import numbers, words
-from scanprior.report.content import Difference, Montage, ReportContent
+from scanprior.report.content import Difference, Montage, ReportContent, Verdict
 from scanprior.report.curve import label_budget_curve
+from scanprior.report.facts import facts
 from scanprior.report.forest import forest, row_labels
+from scanprior.report.journal import checklists
+from scanprior.report.methods import methods
 from scanprior.report.montage import intensity_window, strip
 from scanprior.report.panels import panels
 from scanprior.report.probabilities import probability_figures
+from scanprior.report.vitals import vitals
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE = Path(__file__).parent / "style.css"
@@ -41,12 +45,13 @@ def render(content: ReportContent) -> str:
         score=numbers.score, signed=numbers.signed, times=numbers.times, count=numbers.count, p=numbers.probability,
         duration=numbers.duration, megabytes=numbers.megabytes, percent=numbers.percent, listed=numbers.listed,
     )  # fmt: skip
-    study, verdict = content.study, content.verdict
+    study, verdict, known = content.study, content.verdict, facts(content)
     level = verdict.level if verdict else 0.95
     return environment.get_template("page.html.j2").render(
         content=content, study=study, verdict=verdict, opening=words.opening(content), banners=words.banners(study),
         style=Markup(STYLE.read_text(encoding="utf-8")), level=level,
-        places=numbers.decimals(verdict.margin) if verdict else 3,
+        places=_places(verdict),
+        vitals=vitals(content), methods=methods(known), checklists=checklists(known),
         metric=numbers.metric_name(study.metric), metric_meaning=numbers.metric_meaning(study.metric),
         scope=words.SCOPES.get(study.scope, study.scope), describe_arm=words.describe_arm,
         curve=_curve(content, level), forests=_forests(content), score_table=_score_table(content),
@@ -59,6 +64,11 @@ def render(content: ReportContent) -> str:
         ),
         residual_risk=words.residual_risk(content.deidentification) if content.deidentification else [],
     )  # fmt: skip
+
+
+def _places(verdict: Verdict | None) -> int:
+    """Decimals of all differences on the page: those of the first sentence."""
+    return numbers.decimals(verdict.margin, verdict.primary.low, verdict.primary.high) if verdict else 3
 
 
 def _curve(content: ReportContent, level: float) -> Markup | None:
@@ -100,7 +110,10 @@ def _forests(content: ReportContent) -> list[Forest]:
         missing = [labels[row] for row in rows if not (math.isfinite(row.low) and math.isfinite(row.high))]
         figure = ""
         if len(missing) < len(rows):
-            figure = forest(rows, margin=verdict.margin, metric=content.study.metric, level=verdict.level, name=title)
+            figure = forest(
+                rows, margin=verdict.margin, metric=content.study.metric, level=verdict.level, name=title,
+                places=_places(verdict),
+            )  # fmt: skip
         found.append(Forest(title, [(labels[row], row) for row in rows], missing, Markup(figure)))
     return found
 

@@ -50,43 +50,63 @@ def describe_arm(arm: str) -> str:
 
 
 def opening(content: ReportContent) -> Opening:
-    """Verdict sentence, its plain second sentence and the sentence on labels saved."""
+    """Verdict sentence, its plain second sentence and the sentence on labels saved; a failed check comes instead of them."""
+    failed = [check.sentence for check in content.checks if check.passed is False]
+    if failed:
+        said = f"a check that must hold in any study has failed. {' '.join(failed)}"
+        plainly = (
+            "Until the cause is found, no difference on this page may be used; the figures below are there to find it."
+        )
+        return Opening("none", "!", "No verdict", said, plainly, "")
     verdict = content.verdict
     if verdict is None:
         reason = content.no_verdict or "The evaluation has left no primary comparison, so nothing can be said yet."
         return Opening("none", "–", "No verdict", reason, "What the study has made so far stands below.", "")
-    facts = _facts(content.study, verdict)
-    if verdict.stopped:
-        failed = f"a check failed that must hold in any study. The difference must not be used: {facts}."
-        return Opening("none", "!", "No verdict", failed, " ".join(verdict.stopped), "")
     claim, sign = OUTCOMES[verdict.outcome]
-    if verdict.outcome == "inconclusive":
-        facts += f"; {_needed(verdict.patients_needed)}"
+    decide = f"; {needed(verdict)}" if verdict.outcome == "inconclusive" else ""
     labels = multiplier(verdict.multiplier, verdict.level)
-    return Opening(verdict.outcome, sign, claim, f"{facts}.", plain(content.study, verdict), labels)
+    facts = f"{_facts(content.study, verdict)}{decide}."
+    return Opening(verdict.outcome, sign, claim, facts, plain(content.study, verdict), labels)
 
 
 def _facts(study: Study, verdict: Verdict) -> str:
-    places, primary, name = decimals(verdict.margin), verdict.primary, metric_name(study.metric)
-    tested = f"{count(verdict.patients)} patients tested, {verdict.draws} draws"
+    """The interval first: the estimate alone would say more than the data do."""
+    primary, name = verdict.primary, metric_name(study.metric)
+    draws = f"{verdict.draws} draw{'s' if verdict.draws != 1 else ''}"
+    tested = f"{count(verdict.patients)} patients tested, {draws}"
     if not math.isfinite(primary.low) or not math.isfinite(primary.high):
         cause = f" ({verdict.note})" if verdict.note else ""
         return f"there is no interval for the difference in {name} between prior and random start{cause}; {tested}"
-    size = score(abs(primary.delta), places)
-    side = "higher" if primary.delta > 0 else "lower"
-    change = f"is {size} {side} than" if size.strip("0.") else "is the same as"
-    budgets = f"budgets of {study.budgets[0]} to {study.budgets[-1]} labelled patients"
-    return (
-        f"with the prior, {name} {change} from a random start ({percent(verdict.level)} interval "
-        f"{signed(primary.low, places)} to {signed(primary.high, places)}; declared margin "
-        f"{score(verdict.margin, places)}), averaged over {budgets}; {tested}"
-    )
+    places = decimals(verdict.margin, primary.low, primary.high)
+    low, high = signed(primary.low, places), signed(primary.high, places)
+    interval = f"{percent(verdict.level)} interval {low} to {high}, estimate {signed(primary.delta, places)}"
+    margin = f"declared margin {score(verdict.margin, places)}"
+    averaged = f"averaged over budgets of {study.budgets[0]} to {study.budgets[-1]} labelled patients; {tested}"
+    match verdict.outcome:
+        case "helps" | "harms":
+            side = "higher" if verdict.outcome == "helps" else "lower"
+            said = f"with the prior, {name} is {side} than from a random start ({interval}; {margin})"
+        case "equivalent":
+            said = f"the difference in {name} between prior and random start lies within the {margin} ({interval})"
+        case "inconclusive":
+            said = (
+                f"the difference in {name} between prior and random start may be anything from {low} to {high} "
+                f"({percent(verdict.level)} interval; estimate {signed(primary.delta, places)}; {margin})"
+            )
+    return f"{said}, {averaged}"
 
 
-def _needed(patients: int | None) -> str:
+def needed(verdict: Verdict) -> str:
+    """What would decide an open verdict: tested patients, and draws where more of them are needed."""
+    patients, draws = verdict.patients_needed, verdict.draws_needed or verdict.draws
     if patients is None:
         return "more tested patients alone would hardly decide it"
-    return f"about {count(patients)} tested patients would probably decide it"
+    more = f"{draws} draws instead of {verdict.draws}"
+    if draws <= verdict.draws:
+        return f"about {count(patients)} tested patients would probably decide it"
+    if patients <= verdict.patients:
+        return f"{more} would probably decide it, with the same patients"
+    return f"about {count(patients)} tested patients and {more} would probably decide it"
 
 
 def plain(study: Study, verdict: Verdict) -> str:
@@ -124,28 +144,31 @@ def plain(study: Study, verdict: Verdict) -> str:
 
 
 def multiplier(value: Multiplier | None, level: float) -> str:
-    """How many labels the prior saves, only as far as the observed budgets show it."""
+    """How many labels the prior saves, only as far as the observed budgets and the interval show it."""
     if value is None or value.estimate is None:
         return "How many labels the prior saves can’t be read from these curves."
     beyond = ("at least " if value.estimate > 1 else "at most ") if "estimate" in value.censored else ""
-    said = f"Label multiplier {beyond}{times(value.estimate)}"
-    need = f"a random start needs {beyond}{times(value.estimate)[:-1]} times as many labelled patients to do as well"
+    estimate = f"{beyond}{times(value.estimate)}"
     if value.low is None or value.high is None:
-        return f"{said}: {need}; an interval can’t be given."
+        return f"How many labels the prior saves can’t be told: an interval can’t be given (estimate {estimate})."
     low, high = times(value.low), times(value.high)
     match "low" in value.censored, "high" in value.censored:
         case True, True:
             interval = "reaches beyond what the budgets can show on either side"
+            return f"How many labels the prior saves can’t be told: the {percent(level)} interval {interval} (estimate {estimate})."
         case True, False:
             interval = f"from below what the budgets can show to {high}"
         case False, True:
             interval = f"from {low} to beyond what the budgets can show"
         case _:
             interval = f"{low} to {high}"
-    sentence = f"{said} ({percent(level)} interval {interval}): {need}."
     if value.low <= 1 <= value.high:
-        return f"{sentence} A saving of labels is not shown, since 1× lies inside."
-    return sentence
+        return (
+            f"A saving of labels is not shown: the label multiplier may be 1× ({percent(level)} interval {interval}; "
+            f"estimate {estimate})."
+        )
+    need = f"a random start needs {estimate[:-1]} times as many labelled patients to do as well"
+    return f"Label multiplier {estimate} ({percent(level)} interval {interval}): {need}."
 
 
 def banners(study: Study) -> list[tuple[str, str]]:

@@ -15,6 +15,9 @@ from scanprior.pipeline import STEPS, job_name
 from scanprior.report import cohort, effort, outcome
 from scanprior.report.content import Check, Montage, PriorFacts, Provenance, ReportContent, Table
 from scanprior.report.content import Study as StudyFacts
+from scanprior.report.facts import facts
+from scanprior.report.journal import as_csv, checklists
+from scanprior.report.methods import methods
 from scanprior.report.numbers import count, score
 from scanprior.report.page import render
 from scanprior.stages.stage import open_stage, read_quarantine
@@ -24,13 +27,18 @@ SHOWN = 16  # patches or filters per row of a montage
 
 
 def run(study: Study) -> None:
-    """Write report/report.html (also at the study's top) from what the other stages have left.
+    """Write report/report.html (also at the study's top), the methods paragraph and the filled checklists.
 
     Raises:
         StageError: the verdict, the split or the table of patients is missing.
     """
     with open_stage(study, "report") as stage:
-        (stage.folder / "report.html").write_text(render(gather(study)), encoding="utf-8")
+        content = gather(study)
+        (stage.folder / "report.html").write_text(render(content), encoding="utf-8")
+        known = facts(content)
+        (stage.folder / "methods.md").write_text(f"{methods(known)}\n", encoding="utf-8")
+        for checklist in checklists(known):
+            (stage.folder / f"{checklist.stem}.csv").write_text(as_csv(checklist), encoding="utf-8")
         stage.top("report.html")
 
 
@@ -66,6 +74,8 @@ def gather(study: Study) -> ReportContent:
         probabilities=outcome.read_probabilities(_probability_tables(study), compared),
         gaps=outcome.read_gaps(verdict, _json(study.folder("evaluate") / "summary.json"), _skipped(records)),
         checks=outcome.read_checks(verdict) + _suspects(records),
+        shortcuts=outcome.read_shortcuts(_table(study.folder("evaluate") / "shortcuts.parquet")),
+        power=str((verdict.get("power") or {}).get("sentence", "")),
         cohort=cohort.cohort_table(patients, scans),
         classes=cohort.label_table(patients) if config.task.kind == "patient" else _mapped(study, scans),
         quarantine=cohort.quarantined(read_quarantine(study, *STEPS)),
@@ -280,6 +290,10 @@ def _series(study: Study) -> pd.DataFrame:
 
 def _shards(study: Study, stage: str) -> list[Path]:
     return [study.folder(stage, job_name(**job)) for job in study.jobs(stage)]
+
+
+def _table(file: Path) -> pd.DataFrame | None:
+    return pd.read_parquet(file) if file.exists() else None
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""What the sections behind the verdict hold: shortcuts, power, sites, failures, costs of the arms, journals' checklists."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Shortcut(NamedTuple):
+    """How well one covariate alone tells the label: balanced accuracy, what chance gives, Holm's p."""
+
+    name: str
+    levels: int
+    accuracy: float
+    chance: float
+    p: float
+    suspect: bool
+
+
+class Failure(NamedTuple):
+    """One tested patient with a low score: a slice of the de-identified scan, its true and its predicted classes."""
+
+    patient: str
+    caption: str
+    image: NDArray[np.float32]
+    """(height, width) grey values, anterior up"""
+    truth: NDArray[np.uint8]
+    predicted: NDArray[np.uint8]
+    """(height, width) class numbers, 0 = background"""
+
+
+class ArmCost(NamedTuple):
+    """What one arm took over all draws; `kwh` is an estimate (see `energy_use`)."""
+
+    arm: str
+    jobs: int
+    wall_seconds: float
+    cpu_seconds: float
+    gpu_seconds: float
+    kwh: float
+
+
+class Answer(NamedTuple):
+    """One item of a checklist: its number, what it asks, what the study knows, what only the authors can say."""
+
+    number: str
+    topic: str
+    asks: str
+    known: str
+    authors: str
+
+
+class Checklist(NamedTuple):
+    """A journal's checklist, filled as far as the study's files go."""
+
+    stem: str
+    name: str
+    full: str
+    source: str
+    checked: str
+    """how far the item numbers were compared with the published checklist"""
+    answers: tuple[Answer, ...]
+
+    @property
+    def answered(self) -> int:
+        """Items to which the study's files have an answer, whole or in part."""
+        return sum(bool(answer.known) for answer in self.answers)

@@ -1,0 +1,93 @@
+"""The lines below the verdict: canaries, leaks, shortcuts, power and plan, each in one sentence, none flattered."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from scanprior.report.content import Provenance, ReportContent
+from scanprior.report.numbers import count, listed, score
+
+
+class Vital(NamedTuple):
+    """One line: its mark (good, bad, look or plain), its name, what was found, and the section that has more."""
+
+    mark: str
+    name: str
+    sentence: str
+    section: str
+
+
+def vitals(content: ReportContent) -> tuple[Vital, ...]:
+    """What a reader must know of how the verdict came about, before reading on."""
+    lines = [_canaries(content), _leaks(content), _shortcuts(content)]
+    if content.power:
+        lines.append(Vital("plain", "Power", content.power, "checks"))
+    return (*(line for line in lines if line), _plan(content.provenance))
+
+
+def _canaries(content: ReportContent) -> Vital:
+    ran = [check for check in content.checks if check.kind == "canary"]
+    failed = [check.name for check in ran if check.passed is False]
+    if not ran:
+        return Vital(
+            "look", "Canaries", "none ran, so nothing shows that these figures would notice a fault.", "checks"
+        )
+    if failed:
+        return Vital("bad", "Canaries", f"{len(failed)} of {len(ran)} failed: {listed(failed)}.", "checks")
+    names = listed([check.name for check in ran])
+    return Vital(
+        "good", "Canaries", f"{count(len(ran))} of {count(len(ran))} came out as they must: {names}.", "checks"
+    )
+
+
+def _leaks(content: ReportContent) -> Vital:
+    found = [check for check in content.checks if check.kind == "leak"]
+    proved = [check for check in found if check.passed is False]
+    doubts = [check for check in found if check.passed is None and check.name != "shortcut"]
+    if not found:
+        return Vital("look", "Leaks", "no leak check left a record.", "checks")
+    if proved:
+        return Vital("bad", "Leaks", f"{len(proved)} proved.", "checks")
+    seen = [prior for prior in content.priors if prior.test_overlap]
+    if seen:
+        return Vital(
+            "look", "Leaks", f"{listed([prior.name for prior in seen])} saw scans of tested patients.", "checks"
+        )
+    if doubts:
+        s = "s" if len(doubts) > 1 else ""
+        return Vital("look", "Leaks", f"none proved; {len(doubts)} suspect{s} to be looked at.", "checks")
+    return Vital("good", "Leaks", "none proved, none suspected.", "checks")
+
+
+def _shortcuts(content: ReportContent) -> Vital | None:
+    known = [one for one in content.shortcuts if math.isfinite(one.accuracy)]
+    if not known:
+        return None
+    best = max(known, key=lambda one: one.accuracy)
+    reached = (
+        f"alone tells the label with a balanced accuracy of {score(best.accuracy, 2)} (chance {score(best.chance, 2)})"
+    )
+    suspects = [one.name for one in known if one.suspect]
+    if suspects:
+        told = f"{listed(suspects)} may tell the label without any anatomy; {best.name} {reached}."
+        return Vital("look", "Shortcuts", told, "shortcuts")
+    return Vital(
+        "good",
+        "Shortcuts",
+        f"none of {len(known)} covariates stands out; the strongest, {best.name}, {reached}.",
+        "shortcuts",
+    )
+
+
+def _plan(origin: Provenance) -> Vital:
+    if not origin.plan_sha256:
+        return Vital("look", "Plan", "not recorded.", "origin")
+    short = origin.plan_sha256[:12]
+    if not origin.frozen:
+        return Vital("look", "Plan", f"not frozen before the first result; as it was run, it is {short}.", "origin")
+    if origin.deviations:
+        s = "s" if len(origin.deviations) > 1 else ""
+        told = f"frozen as {short}; {len(origin.deviations)} deviation{s}: {'; '.join(origin.deviations)}."
+        return Vital("look", "Plan", told, "origin")
+    return Vital("good", "Plan", f"frozen as {short} before the first result; no deviation.", "origin")
