@@ -51,6 +51,6 @@ def test_conda_gives_the_same_versions() -> None:
 
 
 def test_no_registry_is_named() -> None:
-    for name in ("lock.txt", "constraints.txt", "uv.txt", "face.txt"):
+    for name in ("lock.txt", "constraints.txt", "uv.txt", "face.txt", "ocr.txt"):
         text = (HOUSE / "requirements" / name).read_text()
         assert "://" not in text and "index" not in text.replace("importlib", "")

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 _TEXTS = (".json", ".tsv", ".csv", ".txt", ".md", ".rst", ".cff")
-_PERSON = re.compile(r"name|surname|physician|operator|author|initials", re.IGNORECASE)
+_PERSON = re.compile(
+    r"patients?.?name|other.?names?|birth.?name|^name$|full.?name|surname|family|given|first.?name|last.?name|physician|operator|"
+    "author|initials",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(
     r"id$|_id|mrn|ssn|accession|phone|account|serial|station|institution|address|birth|dob", re.IGNORECASE
 )
@@ -80,7 +84,7 @@ def _of_text(key: str, text: str) -> Iterator[tuple[str, str]]:
         return
     if re.fullmatch(r"[\d.]{10,64}", text) and text.count(".") > 2:
         yield "uid", text
-    elif _PERSON.search(key):
+    elif _PERSON.search(key) and key != "Name":  # BIDS' own Name is a data set's
         yield "name", text
     else:
         yield ("id" if _NUMBER.search(key) else "text"), text
