@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init  # torch's own random start would draw from the global generator
 
+from scanprior.learning.kernels import kernels
+
 Size = tuple[int, int, int]
 SMALLEST_STD = 1e-3  # a voxel that never varies is left at its mean, not blown up
 
@@ -68,7 +70,7 @@ def conv_network(size: Size, classes: int, *, width: int, dropout: float) -> nn.
     so its dense form is exact everywhere (learning/dense.py). A stride costs a quarter of a max-pooling in its place
     (9 against 36 ms per step of 128 patches).
     """
-    first, stride, second, third = zip(*(_kernels(side) for side in size), strict=True)
+    first, stride, second, third = zip(*(kernels(side) for side in size), strict=True)
     return nn.Sequential(
         nn.Unflatten(1, (1, *size)),
         skip_init(nn.Conv3d, 1, width, first, stride=stride), nn.ReLU(),
@@ -76,15 +78,6 @@ def conv_network(size: Size, classes: int, *, width: int, dropout: float) -> nn.
         skip_init(nn.Conv3d, 2 * width, 4 * width, third), nn.ReLU(),
         nn.Flatten(), Dropout(dropout), skip_init(nn.Linear, 4 * width, classes),
     )  # fmt: skip
-
-
-def _kernels(side: int) -> tuple[int, int, int, int]:
-    """Side of the first kernel, its stride, sides of the second and the third kernel, for an axis of `side` (odd) voxels."""
-    if side < 5:
-        return side, 1, 1, 1
-    left = (side - 5) // 2 + 1
-    second = min(3, left)
-    return 5, 2, second, left - second + 1
 
 
 def start(network: nn.Module, hidden: str, generator: torch.Generator) -> None:

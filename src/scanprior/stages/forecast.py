@@ -12,20 +12,21 @@ from typing import NamedTuple
 import numpy as np
 
 from scanprior.config import StudyConfig
+from scanprior.learning.kernels import kernels
 from scanprior.study import Study
 
 # Seconds of one core of the machine that all constants were measured on (3 GHz, AVX-512), and what it multiplies per second.
 REFERENCE_GFLOPS = 85.0
 STARTUP = {"torch": 5.0, "plain": 1.0}  # imports of one process
-PER_FILE = {"index": 0.0022, "deidentify": 0.012, "convert": 0.002}
+PER_FILE = {"index": 0.0022, "deidentify": 0.006, "convert": 0.001}
 PER_SCAN = {"deidentify": 0.02, "convert": 0.03, "prepare": 0.05, "patches": 0.01}
-PER_MEGAVOXEL = {"index": 0.15, "deidentify": 0.25, "convert": 0.30, "prepare": 0.25}
-FACE = 3.0  # registration of one head
+PER_MEGAVOXEL = {"index": 0.15, "deidentify": 0.05, "convert": 0.05, "prepare": 0.25}
+FACE = 1.0  # registration of one head
 HEAD_MM = 120.0  # a field of view beyond this on every side may hold a face
 # Training: the schedule of learning.training.Plan, and what a mini-batch costs beside its products.
 STEPS, BATCH, VALIDATED = 240, 128, 12000
-PER_STEP = 0.004
-CNN_SLOWDOWN = 6.0  # seconds per multiplication of small 3-D kernels, against those of matrix products
+PER_STEP = 0.002
+CNN_SLOWDOWN = 1.5  # seconds per multiplication of small 3-D kernels, against those of matrix products
 REGION_SHARE = 0.2  # of a prepared volume that dense prediction covers
 FEATURE_FIT = 1.5
 SERIAL = 12.0  # Snakemake and stages that nothing runs beside
@@ -132,6 +133,19 @@ def _products(config: StudyConfig, classes: int = 3) -> float:
     return sum(a * b for a, b in pairwise(sizes)) / 1e9
 
 
+def _kernel_products(config: StudyConfig) -> float:
+    """Multiplications of one patch going through the small convolutional network (learning.network), in billions."""
+    total, before = 0.0, 1
+    layers = zip(*(kernels(side) for side in config.patches.size), strict=True)
+    first, stride, second, third = layers
+    sides = config.patches.size
+    for width, kernel, step in ((16, first, stride), (32, second, (1, 1, 1)), (64, third, (1, 1, 1))):
+        sides = tuple((side - k) // s + 1 for side, k, s in zip(sides, kernel, step, strict=True))
+        total += before * width * math.prod(kernel) * math.prod(sides)
+        before = width
+    return total / 1e9
+
+
 def _pretraining(config: StudyConfig, size: Size) -> float:
     """Billions of operations: five products per patch, layer and epoch, a fifth more for the rest."""
     share = 1.0
@@ -150,8 +164,7 @@ def _arm(config: StudyConfig, size: Size, arm: str, gflops: float) -> float:
     if arm in ("logistic", "pca_logistic"):
         return STARTUP["plain"] + 1.0 + FEATURE_FIT * fits + _dense(config, size, per_patch / 10)
     if arm == "cnn":
-        # 16, 32 and 64 kernels; the second layer of 3³ kernels does most of the work
-        per_patch = CNN_SLOWDOWN * 2 * (16 * 27 * math.prod(config.patches.size) / 8 + 32 * 16 * 27 * 64) / 1e9 / gflops
+        per_patch = CNN_SLOWDOWN * 2 * _kernel_products(config) / gflops
     fit = STEPS * PER_STEP + 3 * STEPS * BATCH * per_patch + VALIDATED * per_patch
     return STARTUP["torch"] + fits * fit + _dense(config, size, per_patch)
 
