@@ -7,6 +7,7 @@ import torch
 from torch import Generator
 
 from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
+from scanprior.energy.joint import Joint, with_labels
 from scanprior.energy.rbm import RBM
 from scanprior.energy.training import fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
@@ -80,6 +81,52 @@ def test_the_next_machine_gets_fitting_visible_units():
     assert visible_above(ReLU(3)).kind == "gaussian" and needs_standardiser(ReLU(3))
     above = visible_above(Softmax(2, 3))
     assert isinstance(above, Softmax) and above.n == 3
+
+
+def labelled_stack() -> DBN:
+    """Two machines, the upper one with three label units, all parameters random."""
+    dbn = DBN([RBM(Gaussian(9), Bernoulli(6)), RBM(Joint(Bernoulli(6), Softmax(1, 3)), Bernoulli(4))])
+    generator = Generator().manual_seed(1)
+    for tensor in dbn.state_dict().values():
+        tensor.normal_(0, 0.4, generator=generator)
+    return dbn
+
+
+def test_label_units_at_the_top_are_no_part_of_the_networks():
+    dbn, v = labelled_stack(), torch.randn(5, 9, generator=Generator().manual_seed(2))
+    assert dbn.sizes == (9, 6, 4) and dbn.labels == 3
+    top = dbn.encode(v)
+    torch.testing.assert_close(dbn.encoder()(v), top)
+    torch.testing.assert_close(dbn.classifier(3)[:-1](v), top)
+    torch.testing.assert_close(dbn.unroll()(v), dbn.decode(top))
+    p = dbn.label_log_probability(v).exp()
+    torch.testing.assert_close(p.sum(1), torch.ones(5))
+
+
+def test_clamped_labels_condition_what_is_generated():
+    """The top's joint distribution given a label, by enumeration, carried down by the means."""
+    dbn = labelled_stack()
+    top = dbn.machines[1]
+    with torch.no_grad():
+        top.weight[-3:] *= 6
+    labels = torch.arange(3).repeat_interleave(8000)
+    samples = dbn.generate(len(labels), Generator().manual_seed(3), sweeps=40, labels=labels)
+    bits = Bernoulli(6).states()
+    for label in range(3):
+        p = (-top.free_energy(with_labels(bits, torch.full((64,), label), 3))).softmax(0)
+        expected = p @ dbn.machines[0].visible.mean(dbn.machines[0].visible_field(bits))
+        torch.testing.assert_close(samples[labels == label].mean(0), expected.detach(), rtol=0, atol=0.05)
+    free = dbn.generate(50, Generator().manual_seed(3), sweeps=5, start=torch.randn(50, 9))
+    assert free.shape == (50, 9)
+    with pytest.raises(ValueError, match="has no label units"):
+        stack("bernoulli").generate(2, Generator(), sweeps=1, labels=torch.zeros(2, dtype=torch.long))
+
+
+def test_one_row_is_encoded_as_among_others():
+    """learnergy 2.0 standardises each batch by itself, so that a single row becomes zero."""
+    for dbn in (stack("bernoulli"), stack("rectified"), labelled_stack()):
+        v = torch.randn(5, 9, generator=Generator().manual_seed(2))
+        torch.testing.assert_close(torch.cat([dbn.encode(row[None]) for row in v]), dbn.encode(v))
 
 
 def test_machines_that_do_not_fit_are_refused():
