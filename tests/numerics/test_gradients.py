@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tiny_machines import PLAIN, Exact, likelihood_gradient, log_z_of, machine, update_of
+from tiny_machines import PLAIN, Exact, draws, likelihood_gradient, log_z_of, machine, update_of
 from torch import Generator
 
 from scanprior.energy.objectives import CD, PCD
@@ -19,11 +19,6 @@ PAIRS = {
     "softmax-bernoulli": lambda centered: machine(Softmax(2, 3), Bernoulli(3), centered=centered),
     "bernoulli-softmax": lambda centered: machine(Bernoulli(4), Softmax(2, 2), centered=centered),
 }
-
-
-def draws(rbm, n, seed=2):
-    zero = torch.zeros(n, rbm.visible.size, dtype=torch.float64)
-    return rbm.visible.sample(zero, Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("centered", [True, False], ids=["centered", "plain"])

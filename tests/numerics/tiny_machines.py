@@ -26,6 +26,12 @@ def machine(visible: Units, hidden: Units, *, seed: int = 1, spread: float = 0.5
     return rbm
 
 
+def draws(rbm: RBM, n: int, *, seed: int = 2) -> Tensor:
+    """`n` rows drawn from the visible biases alone, float64."""
+    zero = torch.zeros(n, rbm.visible.size, dtype=torch.float64)
+    return rbm.visible.sample(zero, Generator().manual_seed(seed))
+
+
 class Exact(Objective):
     """The model itself as negative phase: visible states that were drawn, or enumerated, beforehand."""
 
