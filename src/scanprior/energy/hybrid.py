@@ -37,7 +37,6 @@ class Hybrid(Objective):
         self.classes, self.generative = classes, generative
         self.inner = inner or CD(1)
         self.k = self.inner.k
-        self.positive_weight = 1.0 + generative
 
     @override
     def negatives(self, batch: int) -> int:
@@ -89,12 +88,13 @@ class Hybrid(Objective):
         return scores.softmax(1), rbm.hidden.mean(fields)
 
     @override
-    def weights(self, work: Workspace, n: int, negatives: int) -> tuple[Tensor, Tensor]:
+    def weigh_(self, work: Workspace, hidden: Tensor, n: int, negatives: int) -> tuple[Tensor, Tensor]:
         sampled = negatives - n - self.classes
-        signs = work.hidden.new_ones(n + negatives)
-        signs[:n] = self.positive_weight
+        signs = hidden.new_ones(n + negatives)
+        signs[:n] = 1.0 + self.generative
         signs[n : n + sampled] = -self.generative * n / max(sampled, 1)
         signs[n + sampled :] = -1.0
         counts = torch.ones_like(signs)
         counts[-self.classes :] = 0.0  # the labels' rows repeat hidden states that the data's rows have counted
+        hidden.mul_(signs[:, None])
         return signs, counts

@@ -23,8 +23,6 @@ class Objective(nn.Module, ABC):
     """Makes the negative phase of the gradient, with `k` Gibbs sweeps per update."""
 
     k: int
-    positive_weight = 1.0
-    """how often each data row counts in the gradient"""
 
     @abstractmethod
     def negatives(self, batch: int) -> int:
@@ -37,11 +35,13 @@ class Objective(nn.Module, ABC):
         `work.draw[:n]` holds hidden states drawn given the `n` data rows; it may be overwritten.
         """
 
-    def weights(self, work: Workspace, n: int, negatives: int) -> tuple[Tensor, Tensor]:
-        """How often each row counts in the gradient, the negative ones below zero, and whether it does for the hidden bias.
+    def weigh_(self, work: Workspace, hidden: Tensor, n: int, negatives: int) -> tuple[Tensor, Tensor]:
+        """Multiply the rows of `hidden` by how often each counts in the gradient, the negative ones below zero, in place.
 
-        By default as many chains as there are count the same as the `n` data rows.
+        By default as many chains as there are count the same as the `n` data rows. Returns these weights (rows,), and
+        whether each row counts for the hidden bias (rows,).
         """
+        hidden[n:].mul_(-n / negatives)
         return work.signs(n, negatives)
 
     def one_sweep_means(self, work: Workspace, n: int) -> Tensor | None:

@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from scanprior.energy.objectives import Objective
+from scanprior.energy.products import require_bfloat16
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import LOG_VARIANCE_CEILING, LOG_VARIANCE_FLOOR, Gaussian
 from scanprior.energy.workspace import Workspace
@@ -115,6 +116,7 @@ class Stepper(nn.Module):
         steps: how many mini-batches the whole training has; the schedule is laid out over them.
         seed: seeds the generator of every random number of the training.
         learning_rate: the step size that `schedule.rate` is relative to.
+        bfloat16: make the products in bfloat16 (`scanprior.energy.products`); refused where the processor has none.
     """
 
     weight_velocity: Tensor
@@ -124,13 +126,15 @@ class Stepper(nn.Module):
 
     def __init__(
         self, rbm: RBM, objective: Objective, *, batch_size: int, steps: int, seed: int, learning_rate: float,
-        schedule: Schedule = DEFAULT,
+        schedule: Schedule = DEFAULT, bfloat16: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         objective.check(rbm)
+        if bfloat16:
+            require_bfloat16(rbm.weight.device)
         self.rbm, self.objective, self.schedule = rbm, objective, schedule
         self.batch_size, self.steps, self.seed = batch_size, steps, seed
-        self.learning_rate = learning_rate
+        self.learning_rate, self._bfloat16 = learning_rate, bfloat16
         self.step = 0
         self._generator: Generator | None = None
         self._restored: Tensor | None = None
@@ -170,7 +174,8 @@ class Stepper(nn.Module):
             Diverged: when a parameter is no longer a finite number after the block.
         """
         if self._work is None:
-            self._work = Workspace(self.rbm, self.batch_size, self.objective.negatives(self.batch_size))
+            negatives = self.objective.negatives(self.batch_size)
+            self._work = Workspace(self.rbm, self.batch_size, negatives, bfloat16=self._bfloat16)
             self.objective.begin(self.rbm, self.generator)
         n = 0
         for batch in data if rows is None else rows:
@@ -197,6 +202,7 @@ class Stepper(nn.Module):
         momentum = self.schedule.momentum_at(progress)
         rate = self.learning_rate * self.schedule.rate(progress)
         step = rate * (1.0 - momentum) / n
+        work.products.refresh()
         work.show_visible_(work.visible[:n])
         work.up_(work.visible[:n], work.hidden[:n], draw=work.draw[:n], generator=self.generator)
         negatives = self.objective.negative(work, n, self.generator)
@@ -207,15 +213,12 @@ class Stepper(nn.Module):
         if rbm.centered and self.step % OFFSET_EVERY == 0:
             self._move_offset(hidden[:n].mean(0))
         work.show_hidden_(hidden)
-        signs, ones = self.objective.weights(work, n, negatives)
-        hidden[n:].mul_(signs[n:, None])
-        if self.objective.positive_weight != 1.0:
-            hidden[:n].mul_(self.objective.positive_weight)
+        signs, ones = self.objective.weigh_(work, hidden, n, negatives)
 
         if isinstance(rbm.visible, Gaussian) and rbm.visible.learn_variance:
             gradient = self._variance_gradient(rbm.visible, work, n, visible, hidden, signs)
             self.variance_velocity.mul_(momentum).add_(gradient, alpha=step * self.schedule.variance_rate)
-        self.weight_velocity.addmm_(visible.t(), hidden, beta=momentum, alpha=step)
+        work.products.add_outer_(self.weight_velocity, visible, hidden, beta=momentum, alpha=step)
         self.visible_velocity.addmv_(visible.t(), signs, beta=momentum, alpha=step)
         self.hidden_velocity.addmv_(hidden.t(), ones, beta=momentum, alpha=step)
         torch.add(self.weight_velocity, rbm.weight, alpha=1.0 - rate * self.schedule.weight_decay, out=rbm.weight)

@@ -37,12 +37,14 @@ def fit_rbm(
     batch_size: int = 100,
     schedule: Schedule = DEFAULT,
     start: bool = True,
+    bfloat16: bool = False,
 ) -> History:
     """Train `rbm` in place on `data` (n, visible); an epoch uses every row once, its last mini-batch may be smaller.
 
     Args:
         objective: where the negative phase comes from; none: `CD(1)`.
         start: begin at the data's means (`RBM.start_from`); false goes on from the parameters as they are.
+        bfloat16: make the products in bfloat16, where the processor can (`scanprior.energy.products`).
 
     Raises:
         ValueError: when `data` has the wrong width or a number in it is not finite.
@@ -65,6 +67,7 @@ def fit_rbm(
         seed=seed,
         learning_rate=rate,
         schedule=schedule,
+        bfloat16=bfloat16,
     )
     history = History([], [], [])
     for _ in range(epochs):

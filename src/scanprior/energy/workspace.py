@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from scanprior.energy.products import BFloat16, Products
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Gaussian, Units
 
@@ -22,8 +23,10 @@ class Workspace:
     `total_visible` holds the means that they were drawn around.
     """
 
-    def __init__(self, rbm: RBM, batch: int, negatives: int) -> None:
+    def __init__(self, rbm: RBM, batch: int, negatives: int, *, bfloat16: bool = False) -> None:
         self.rbm = rbm
+        weight = rbm.weight.detach()
+        self.products = BFloat16(weight, batch + negatives) if bfloat16 else Products(weight)
 
         def scratch(rows: int, columns: int) -> Tensor:
             return torch.empty(rows, columns, dtype=rbm.weight.dtype, device=rbm.weight.device)
@@ -67,7 +70,7 @@ class Workspace:
 
     def up_(self, shown: Tensor, out: Tensor, *, draw: Tensor | None, generator: Generator) -> Tensor:
         """Write the hidden mean given shown visible states into `out`, and a sample of it into `draw`."""
-        torch.addmm(self.rbm.hidden.bias, shown, self.rbm.weight, out=out)
+        self.products.up(self.rbm.hidden.bias, shown, out)
         if draw is None:
             return self.rbm.hidden.mean_(out)
         return self.rbm.hidden.draw_(out, draw, self._noise_hidden[: len(out)], generator)
@@ -75,7 +78,7 @@ class Workspace:
     def down_(self, shown: Tensor, out: Tensor, *, sample: bool, generator: Generator) -> Tensor:
         """Write the visible mean given shown hidden states, or with `sample` a draw, into `out`."""
         total = self.total_visible[: len(out)] if sample else out
-        torch.addmm(self.rbm.visible.bias, shown, self.rbm.weight.t(), out=total)
+        self.products.down(self.rbm.visible.bias, shown, total)
         if not sample:
             return self.rbm.visible.mean_(total)
         self.rbm.visible.draw_(total, out, self._noise_visible[: len(out)], generator)

@@ -1,0 +1,91 @@
+"""The matrix products of training: in the weights' own precision, or in bfloat16 where the processor has it.
+
+bfloat16 keeps float32's range and 8 bits of precision; sums are still made in float32, and weights, velocities and
+everything between the products stay as they are. The products then take less than half of their time.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+
+
+class Products:
+    """Products of shown states with `weight` (visible, hidden), a tensor that the training step changes in place."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = weight
+
+    def refresh(self) -> None:
+        """Call after the weights have changed, before the next `up` or `down`."""
+
+    def up(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
+        """bias (hidden,) + shown (n, visible) @ weight, into `out` (n, hidden)."""
+        return torch.addmm(bias, shown, self._weight, out=out)
+
+    def down(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
+        """bias (visible,) + shown (n, hidden) @ weight.t(), into `out` (n, visible)."""
+        return torch.addmm(bias, shown, self._weight.t(), out=out)
+
+    def add_outer_(self, velocity: Tensor, visible: Tensor, hidden: Tensor, *, beta: float, alpha: float) -> None:
+        """velocity = beta velocity + alpha visible.t() @ hidden, in place; (visible, hidden) from (n, …) each."""
+        velocity.addmm_(visible.t(), hidden, beta=beta, alpha=alpha)
+
+
+class BFloat16(Products):
+    """The same in bfloat16, of at most `rows` rows.
+
+    Raises:
+        ValueError: the device has no instructions for it: it would be slower than float32.
+    """
+
+    def __init__(self, weight: Tensor, rows: int) -> None:
+        super().__init__(weight)
+        require_bfloat16(weight.device)
+        visible, hidden = weight.shape
+
+        def scratch(*shape: int) -> Tensor:
+            return torch.empty(*shape, dtype=torch.bfloat16, device=weight.device)
+
+        self._weight16, self._gradient = scratch(visible, hidden), scratch(visible, hidden)
+        self._visible, self._hidden = scratch(rows, visible), scratch(rows, hidden)
+        self._total_visible, self._total_hidden = scratch(rows, visible), scratch(rows, hidden)
+
+    @override
+    def refresh(self) -> None:
+        self._weight16.copy_(self._weight)
+
+    @override
+    def up(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
+        n = len(shown)
+        total = torch.mm(self._visible[:n].copy_(shown), self._weight16, out=self._total_hidden[:n])
+        return out.copy_(total).add_(bias)
+
+    @override
+    def down(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
+        n = len(shown)
+        total = torch.mm(self._hidden[:n].copy_(shown), self._weight16.t(), out=self._total_visible[:n])
+        return out.copy_(total).add_(bias)
+
+    @override
+    def add_outer_(self, velocity: Tensor, visible: Tensor, hidden: Tensor, *, beta: float, alpha: float) -> None:
+        n = len(visible)
+        left, right = self._visible[:n].copy_(visible), self._hidden[:n].copy_(hidden)
+        velocity.mul_(beta).add_(torch.mm(left.t(), right, out=self._gradient), alpha=alpha)
+
+
+def require_bfloat16(device: torch.device) -> None:
+    """Refuse a device whose bfloat16 products are slower than its float32 ones, or missing."""
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        abilities = torch.cpu.get_capabilities()
+        has = device.type == "cpu" and any(abilities.get(name, False) for name in INSTRUCTIONS)
+    if not has:
+        raise ValueError(
+            f"bfloat16 products were asked for, but this {device.type} has no instructions for them (looked for "
+            f"{' or '.join(INSTRUCTIONS)}): leave the option off"
+        )
