@@ -1,5 +1,5 @@
-"""Write src/scanprior/privacy/ps315.json from PS3.15 Table E.1-1: python benchmarks/privacy/ps315_table.py
-TABLE.json CID7050.json"""
+"""Write src/scanprior/privacy/ps315.json and safe_private.json from PS3.15's Tables E.1-1 and E.3.10-1:
+python benchmarks/privacy/ps315_table.py TABLE.json CID7050.json SAFE_PRIVATE.json"""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-TARGET = Path(__file__).parents[2] / "src/scanprior/privacy/ps315.json"
+ROOM = Path(__file__).parents[2] / "src/scanprior/privacy"
+TARGET = ROOM / "ps315.json"
 
 
-def main(table: Path, cid: Path) -> None:
+def main(table: Path, cid: Path, private: Path) -> None:
     """Keep of each row the tag, the basic action and the options' actions; one row per line, so that editions diff
     well."""
     source = json.loads(table.read_text())
@@ -28,7 +29,15 @@ def main(table: Path, cid: Path) -> None:
     text = json.dumps(head, indent=1)[:-2] + ',\n "rows": [\n' + ",\n".join(rows) + "\n]}\n"
     json.loads(text)
     TARGET.write_text(text, encoding="utf-8")
+    safe = json.loads(private.read_text())
+    lines = [
+        json.dumps([tag.strip("()").replace(",", "").upper().replace("XX", ""), *rest[:3]])
+        for tag, *rest in safe["rows"]
+    ]
+    note = f"Creator, VR and VM of Table E.3.10-1: {safe['acknowledgement']}. dicom.nema.org"
+    head = json.dumps({"edition": safe["edition"], "acknowledgement": note}, indent=1)[:-2]
+    (ROOM / "safe_private.json").write_text(head + ',\n "rows": [\n' + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:4]))

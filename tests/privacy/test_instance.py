@@ -15,11 +15,12 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from scanprior.privacy.header import Names, clean_words, shift_date
+from scanprior.privacy.header import Names
 from scanprior.privacy.instance import clean_instance, read
 from scanprior.privacy.pseudonyms import uid
 from scanprior.privacy.refused import Refused
 from scanprior.privacy.rules import profile
+from scanprior.privacy.values import clean_words, shift_date
 
 KEY = bytes(range(32))
 NAMES = Names("P-0123456789", -400, KEY)
@@ -139,7 +140,8 @@ def test_intervals_between_dates_stay_and_ages_over_89_are_one_class():
 
 
 def test_descriptions_keep_imaging_words_only():
-    assert clean_words("T1 MPRAGE sag Dr. Smith 12.03.1950 ward7 post-Gd 3mm") == "t1 mprage sag 12 03 post gd 3mm"
+    assert clean_words("T1 MPRAGE sag Dr. Smith 12.03.1950 ward7 post-Gd 3mm") == "t1 mprage sag post gd 3mm"
+    assert clean_words("brain 2 sag") == "brain 2 sag" and clean_words("brain 55 12 34 sag") == "brain sag"
     before = carrier()
     before.SeriesDescription = "AXIAL BONE Mrs. Miller"
     assert cleaned(before).SeriesDescription == "axial bone"

@@ -15,10 +15,11 @@ from typing import Any
 
 from scanprior.privacy import vocabulary
 from scanprior.privacy.bids_names import code
-from scanprior.privacy.header import Names, clean_words
+from scanprior.privacy.header import Names
 from scanprior.privacy.refused import Refused
 from scanprior.privacy.rules import Profile
 from scanprior.privacy.sweep import AROUND, PERSON, Known, found_in, known_texts
+from scanprior.privacy.values import clean_words
 
 _MOST = 20_000  # values in a list: volume timings of long runs
 # Numbers, or lists of them, between two bounds.

@@ -32,13 +32,15 @@ _RLE = "1.2.840.10008.1.2.5"
 # T.81 table B.1: frame headers, and the segments that decoding needs (DHT, DAC, DQT, DNL, DRI).
 _FRAME_HEADERS = frozenset((0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7))
 _NEEDED = frozenset((0xC4, 0xCC, 0xDB, 0xDC, 0xDD))
+# Whole segments with marker and length: number of lines, restart interval (four bytes in JPEG-LS), arithmetic conditioning.
+_LONGEST = {0xDC: 6, 0xDD: 8, 0xCC: 68}
 _COMMENTS = frozenset((0xFE, *range(0xE0, 0xF0)))
 _NEXT_JPEG = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _NEXT_JPEG_LS = re.compile(rb"\xff+[\x80-\xfe]", re.DOTALL)
-# 15444-1 table A.2: SIZ COD COC QCD QCC RGN POC PPM PPT PLM PLT CRG, and 15444-15's CAP and CPF; TLM only repeats
-# lengths.
-_J2K_NEEDED = frozenset((0x50, 0x51, 0x52, 0x53, 0x57, 0x58, 0x59, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61, 0x63))
-_J2K_DROPPED = frozenset((0x55, 0x64))
+# 15444-1 table A.2: SIZ COD COC QCD QCC RGN POC PPM PPT, and 15444-15's CAP and CPF; TLM, PLM and PLT only repeat lengths,
+# CRG and COM are for the reader's information.
+_J2K_NEEDED = frozenset((0x50, 0x51, 0x52, 0x53, 0x59, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61))
+_J2K_DROPPED = frozenset((0x55, 0x57, 0x58, 0x63, 0x64))
 
 
 def scrubber(syntax: str) -> Callable[[bytes, Shape], bytes] | None:
@@ -55,34 +57,70 @@ def _jpeg(stream: bytes, shape: Shape, next_marker: re.Pattern[bytes]) -> bytes:
     """A JPEG or JPEG-LS stream with the markers that decoding needs, ending with EOI."""
     if stream[:2] != b"\xff\xd8":
         raise _broken("does not begin with a start-of-image marker")
-    kept, at, framed = [b"\xff\xd8"], 2, False
+    kept, at, framed = [(0xD8, b"\xff\xd8")], 2, False
+    used: dict[int, set[int]] = {0xDB: set(), 0xC4: set()}
     while True:
         marker, at = _marker(stream, at)
         if marker == 0xD9:
             if not framed:
                 raise _broken("has no frame header")
-            return b"".join((*kept, b"\xff\xd9"))
+            return b"".join((*(_used_tables(m, part, used) for m, part in kept), b"\xff\xd9"))
         body, after = _segment(stream, at)
         if marker == 0xDA:
+            _scan_tables(body, used[0xC4])
             found = next_marker.search(stream, after)
             if found is None:
                 raise _broken("ends before its end-of-image marker")
-            kept.append(b"\xff\xda" + stream[at : found.start()])
+            kept.append((0xDA, b"\xff\xda" + stream[at : found.start()]))
             at = found.start()
             continue
         if marker in _FRAME_HEADERS:
             rows, columns, samples = struct.unpack_from(">HHB", body, 1)
             if (rows not in (shape.rows, 0), columns, samples) != (False, shape.columns, shape.samples):
                 raise _broken("has another size than the header says")
+            if len(body) != 6 + 3 * samples:
+                raise _broken("has a frame header of another length than it says")
             framed = True
-            kept.append(_joined(marker, body))
+            used[0xDB].update(body[8::3])
+            kept.append((marker, _joined(marker, body)))
         elif marker in _NEEDED or (marker == 0xF8 and body[:1] == b"\1" and len(body) == 11):
-            kept.append(_joined(marker, body))
+            kept.append((marker, _joined(marker, body)))
         elif marker in _COMMENTS:
-            kept += [_joined(marker, part) for part in [_plain_application(marker, body)] if part]
+            kept += [(marker, _joined(marker, part)) for part in [_plain_application(marker, body)] if part]
         else:
             raise _broken(f"holds a marker (FF{marker:02X}) that is not known")
         at = after
+
+
+def _scan_tables(body: bytes, used: set[int]) -> None:
+    """Add the Huffman tables (class and number) that a scan's components name."""
+    if not body or len(body) != 4 + 2 * body[0]:
+        raise _broken("has a scan header of another length than it says")
+    for pair in body[2 : 2 + 2 * body[0] : 2]:
+        used.update((pair >> 4, 0x10 | pair & 15))
+
+
+def _used_tables(marker: int, part: bytes, used: dict[int, set[int]]) -> bytes:
+    """A quantisation or Huffman segment without the tables that no component uses; other segments as they are."""
+    if marker not in used:
+        if len(part) > _LONGEST.get(marker, len(part)):
+            raise _broken("has a segment of another length than it may have")
+        return part
+    body, kept, at = part[4:], [], 0
+    while at < len(body):
+        head = body[at]
+        if marker == 0xDB:
+            length = 129 if head >> 4 else 65
+        else:
+            length = 17 + sum(body[at + 1 : at + 17])
+            if sum(body[at + 1 : at + 17]) > 256:
+                raise _broken("has a Huffman table of more values than there are")
+        if at + length > len(body):
+            raise _broken("ends inside a table")
+        if (head & 15 if marker == 0xDB else head) in used[marker]:
+            kept.append(body[at : at + length])
+        at += length
+    return _joined(marker, b"".join(kept)) if kept else b""
 
 
 def _plain_application(marker: int, body: bytes) -> bytes:
@@ -117,6 +155,8 @@ def _jpeg_2000(stream: bytes, shape: Shape) -> bytes:
             width, height, left, top = struct.unpack_from(">4I", body, 2)
             if (height - top, width - left, body[35]) != (shape.rows, shape.columns, shape.samples):
                 raise _broken("has another size than the header says")
+            if len(body) != 36 + 3 * shape.samples:
+                raise _broken("has a size marker of another length than it says")
             sized = True
         if marker in _J2K_NEEDED:
             kept.append(_joined(marker, body))

@@ -123,7 +123,7 @@ def clean_instance(dataset: Dataset, *, profile: Profile, names: Names, text: Ch
         if why and text != "keep":
             raise Refused("burned-in-text", why)
         syntax = pixels.clean_pixels(dataset, kept, syntax=_syntax(dataset), actions=actions)
-        sweep(kept, known_values(dataset), actions)
+        sweep(kept, known_values(dataset, options=profile.options), actions, key=names.key)
         if earlier_codes(dataset):
             actions["already-deidentified"] += 1
     return Instance(kept, syntax, dataset, profile, +actions, clean_text=not why, names=names)

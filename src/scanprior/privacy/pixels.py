@@ -3,6 +3,7 @@ asked."""
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 
@@ -16,6 +17,7 @@ from scanprior.privacy.encode import EXPLICIT_LITTLE, Element, Elements, Frames
 from scanprior.privacy.refused import Refused
 
 PIXELS = 0x7FE00010
+_LETTERS = re.compile(rb"[0-9A-Za-z^]{8,}")
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99", ""}
 _LUTS = {0x00281101: 0x00281201, 0x00281102: 0x00281202, 0x00281103: 0x00281203, 0x00283002: 0x00283006}
 
@@ -134,17 +136,23 @@ def _masked(stored: np.ndarray, kept: Elements, allocated: int) -> np.ndarray:
 
 
 def _check_tables(kept: Elements) -> None:
-    """Drop look-up tables whose length is not what their descriptor says: the rest would be room for text."""
+    """Drop look-up tables whose length is not what their descriptor says, or whose numbers could spell text.
+
+    Raises:
+        Refused: the image shows colours of a palette that was dropped.
+    """
     for element in kept.values():
         if isinstance(element.value, list):
             for item in element.value:
                 _check_tables(item)
     for descriptor, data in _LUTS.items():
-        if data in kept and not _fits(kept.get(descriptor), kept[data]):
+        if data in kept and not _fits(kept.get(descriptor), kept[data], rising=data == 0x00283006):
             del kept[data]
+            if kept.get(0x00280004, Element("CS", b"")).value == b"PALETTE COLOR":
+                raise Refused("palette", "the colour palette is not what its descriptor says, or could hold text")
 
 
-def _fits(descriptor: Element | None, data: Element) -> bool:
+def _fits(descriptor: Element | None, data: Element, *, rising: bool) -> bool:
     if (
         descriptor is None
         or not isinstance(descriptor.value, bytes)
@@ -154,4 +162,22 @@ def _fits(descriptor: Element | None, data: Element) -> bool:
         return False
     entries, _, bits = struct.unpack("<3H", descriptor.value)
     entries = entries or 65536
-    return len(data.value) in (entries * 2, (entries + entries % 2) if bits == 8 else -1)
+    if len(data.value) not in (entries * 2, (entries + entries % 2) if bits == 8 else -1):
+        return False
+    steps = np.sign(
+        np.diff(np.frombuffer(data.value, "<u2" if len(data.value) == entries * 2 else "u1").astype(np.int32))
+    )
+    if not (steps > 0).any() or not (steps < 0).any():
+        return True  # grey ramps and intensity tables rise or fall throughout; no text does
+    return not rising and not spells(data.value)
+
+
+def spells(data: bytes) -> bool:
+    """Whether numbers hide eight letters or digits in a row that go up and down as text does: in all bytes, in every
+    second, or in the bytes that are not zero."""
+    for view in (data, data[::2], data[1::2], data.replace(b"\0", b"")):
+        for run in _LETTERS.findall(view):
+            turns = np.diff(np.sign(np.diff(np.frombuffer(run, "u1").astype(np.int16))))
+            if np.count_nonzero(turns) > 2:
+                return True
+    return False

@@ -11,98 +11,44 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
 from scanprior.errors import ConfigError
-from scanprior.privacy import vocabulary as v
-
-Kind = Literal["number", "binary", "code", "image-type", "vendor", "words", "kernel", "class", "uid", "age", "date", "time",
-               "datetime", "sequence", "table"]  # fmt: skip
+from scanprior.privacy import attributes, vocabulary
+from scanprior.privacy.attributes import Kind
 
 PROFILES: dict[str, tuple[str, ...]] = {
     "basic": (),
     "research": ("retain_patient_characteristics", "retain_long_modified_dates", "clean_descriptors"),
 }
-# What --option may add; the others of the standard are refused: they would keep what this tool never keeps.
-OPTIONS = ("retain_patient_characteristics", "retain_long_modified_dates", "clean_descriptors")
-
-_BODY = v.BODY_PARTS_HEAD | v.BODY_PARTS_OTHER
-
-# kind, the keywords of that kind; codes give their values beside them. Keeping geometry, intensity and physics.
-_PLAIN: dict[Kind, str] = {
-    "class": "SOPClassUID ReferencedSOPClassUID",
-    "uid": "SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID ReferencedSOPInstanceUID "
-    "SynchronizationFrameOfReferenceUID DimensionOrganizationUID ConcatenationUID SOPInstanceUIDOfConcatenationSource",
-    "number": "PixelSpacing ImagerPixelSpacing SliceThickness SpacingBetweenSlices ImagePositionPatient ImageOrientationPatient "
-    "SliceLocation RescaleSlope RescaleIntercept WindowCenter WindowWidth KVP GantryDetectorTilt ReconstructionDiameter "
-    "DataCollectionDiameter TableHeight ExposureTime XRayTubeCurrent Exposure RepetitionTime EchoTime InversionTime FlipAngle "
-    "MagneticFieldStrength ImagingFrequency NumberOfAverages PercentSampling PercentPhaseFieldOfView PixelBandwidth "
-    "LossyImageCompressionRatio DecayFactor DoseCalibrationFactor FrameReferenceTime RadionuclideTotalDose RadionuclideHalfLife "
-    "ActualFrameDuration PatientSize PatientWeight InstanceNumber SeriesNumber AcquisitionNumber NumberOfFrames EchoNumbers "
-    "EchoTrainLength TemporalPositionIdentifier "
-    "NumberOfTemporalPositions TriggerTime NumberOfPhaseEncodingSteps",
-    "binary": "Rows Columns SamplesPerPixel PlanarConfiguration BitsAllocated BitsStored HighBit PixelRepresentation "
-    "PixelPaddingValue PixelPaddingRangeLimit AcquisitionMatrix NumberOfSlices ImageIndex InConcatenationNumber "
-    "InConcatenationTotalNumber DimensionIndexValues InStackPositionNumber TemporalPositionIndex "
-    "DimensionIndexPointer FunctionalGroupPointer EffectiveEchoTime DiffusionBValue DiffusionGradientOrientation "
-    "RealWorldValueSlope RealWorldValueIntercept NumberOfEnergyWindows NumberOfDetectors NumberOfRotations",
-    "date": "StudyDate SeriesDate AcquisitionDate ContentDate",
-    "time": "StudyTime SeriesTime AcquisitionTime ContentTime",
-    "datetime": "AcquisitionDateTime FrameAcquisitionDateTime FrameReferenceDateTime",
-    "age": "PatientAge",
-    "vendor": "Manufacturer",
-    "kernel": "ConvolutionKernel",
-    "words": "StudyDescription SeriesDescription ProtocolName",
-    "image-type": "ImageType FrameType",
-    "table": "LUTDescriptor LUTData RedPaletteColorLookupTableDescriptor GreenPaletteColorLookupTableDescriptor "
-    "BluePaletteColorLookupTableDescriptor RedPaletteColorLookupTableData GreenPaletteColorLookupTableData "
-    "BluePaletteColorLookupTableData",
-    "sequence": "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence PixelMeasuresSequence PlanePositionSequence "
-    "PlaneOrientationSequence PixelValueTransformationSequence FrameVOILUTSequence FrameContentSequence MRImageFrameTypeSequence "
-    "CTImageFrameTypeSequence PETFrameTypeSequence MREchoSequence MRDiffusionSequence DiffusionGradientDirectionSequence "
-    "MRTimingAndRelatedParametersSequence UnassignedSharedConvertedAttributesSequence UnassignedPerFrameConvertedAttributesSequence "
-    "DimensionOrganizationSequence DimensionIndexSequence ModalityLUTSequence RadiopharmaceuticalInformationSequence "
-    "ReferencedImageSequence SourceImageSequence RealWorldValueMappingSequence ConversionSourceAttributesSequence",
+# What --option may add, by the names of Table E.1-1's columns.
+OPTIONS = (
+    "clean_descriptors",
+    "retain_device_identity",
+    "retain_institution_identity",
+    "retain_long_full_dates",
+    "retain_long_modified_dates",
+    "retain_patient_characteristics",
+    "retain_safe_private",
+    "retain_uids",
+)
+_ELSEWHERE = {
+    "clean_structured_content": "reports are quarantined",
+    "clean_pixel_data": "burned-in text is treated by --text",
+    "clean_recognizable_visual_features": "faces are treated by --faces",
+    "clean_graphics": "overlays, curves and graphic annotations are always removed: nothing here can vouch for a drawing",
 }
-_CODES: dict[str, frozenset[str]] = {
-    "Modality": v.MODALITIES,
-    "PhotometricInterpretation": v.PHOTOMETRIC,
-    "PatientPosition": v.terms("HFP HFS HFDR HFDL FFDR FFDL FFP FFS LFP LFS RFP RFS AFDR AFDL PFDR PFDL"),
-    "PatientOrientation": v.terms(
-        "L R A P H F LA LP RA RP LH LF RH RF AH AF PH PF AL AR PL PR HL HR HA HP FL FR FA FP"
-    ),
-    "PatientSex": frozenset("MFO"),
-    "BodyPartExamined": _BODY,
-    "Laterality": frozenset("LRUB"),
-    "ImageLaterality": frozenset("LRUB"),
-    "ScanningSequence": v.terms("SE IR GR EP RM"),
-    "SequenceVariant": v.terms("SK MTC SS TRSS SP MP OSP NONE"),
-    "ScanOptions": v.terms("PER RG CG PPG FC PFF PFP SP FS CT HELICAL AXIAL SCOUT CINE WS DB")
-    | {"HELICAL MODE", "AXIAL MODE"},
-    "MRAcquisitionType": frozenset(("1D", "2D", "3D")),
-    "LossyImageCompression": frozenset(("00", "01")),
-    "LossyImageCompressionMethod": v.terms("ISO_10918_1 ISO_14495_1 ISO_15444_1 ISO_15444_15 ISO_13818_2 ISO_14496_10"),
-    "RescaleType": v.RESCALE_TYPES,
-    "ModalityLUTType": v.RESCALE_TYPES,
-    "Units": v.UNITS,
-    "DecayCorrection": v.terms("NONE START ADMIN"),
-    "CorrectedImage": v.terms("DECY ATTN SCAT DTIM MOTN PMOT CLN RAN RADL DCAL NORM NRGY FLOOD UNIF MOT"),
-    "AcquisitionType": v.terms("SEQUENCED SPIRAL CONSTANT_ANGLE STATIONARY FREE"),
-    "RotationDirection": frozenset(("CW", "CC")),
-    "InPlanePhaseEncodingDirection": v.terms("ROW COL COLUMN OTHER"),
-    "PresentationLUTShape": v.terms("IDENTITY INVERSE"),
-    "VolumetricProperties": v.terms("VOLUME SAMPLED DISTORTED MIXED"),
-    "DiffusionDirectionality": v.terms("DIRECTIONAL BMATRIX ISOTROPIC NONE"),
-    "PixelPresentation": v.terms("COLOR MONOCHROME MIXED TRUE_COLOR"),
-    "ComplexImageComponent": v.terms("MAGNITUDE PHASE REAL IMAGINARY MIXED"),
-    "DimensionOrganizationType": v.terms("3D 3D_TEMPORAL TILED_FULL TILED_SPARSE"),
-    "SeriesType": v.terms("STATIC DYNAMIC GATED IMAGE REPROJECTION") | {"WHOLE BODY"},
-    "FieldOfViewShape": v.terms("CYLINDRICAL RING HEXAGONAL RECTANGLE ROUND") | {"CYLINDRICAL RING"},
-}
+_TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC"))
+_NUMBERS = frozenset(("FL", "FD", "US", "SS", "UL", "SL", "US or SS"))
+_DATES: dict[str, Kind] = {"DA": "date", "TM": "time", "DT": "datetime"}
+_KEPT_DATES: dict[str, Kind] = {"DA": "kept-date", "TM": "time", "DT": "kept-datetime"}
+# Beside what Table E.1-1 names inside a code sequence that an option keeps: the code itself (PS3.3 table 8.8-1).
+_CODE_ITEM = (0x00080100, 0x00080102, 0x00080103, 0x00080104)
 
 
 class Rule(NamedTuple):
@@ -113,6 +59,8 @@ class Rule(NamedTuple):
     kind: Kind
     values: frozenset[str] | None
     most: int  # 0: any number
+    limit: float = attributes.LARGEST
+    coded: bool = False  # a sequence whose items are codes
 
 
 class Row(NamedTuple):
@@ -130,6 +78,11 @@ class Profile:
     options: tuple[str, ...]
     rules: Mapping[int, Rule]
 
+    @cached_property
+    def coded(self) -> Mapping[int, Rule]:
+        """The rules inside items of code sequences: the code itself (PS3.3 table 8.8-1) may stay, too."""
+        return {**self.rules, **{tag: Rule(dictionary_VR(tag), "text", None, 1) for tag in _CODE_ITEM}}
+
     def codes(self, *performed: str) -> set[str]:
         """The CID 7050 codes of the profile, its options and what else was `performed` (named as in Table E.1-1)."""
         known: dict[str, list[str]] = _table()["options"]
@@ -144,18 +97,89 @@ def profile(name: str, options: tuple[str, ...] = ()) -> Profile:
     wanted = [option.lower().replace("-", "_") for option in options]
     for option in wanted:
         if option not in OPTIONS:
-            raise ConfigError(f"the option {option!r} is not offered", hint=f"allowed: {', '.join(OPTIONS)}")
+            why = f": {_ELSEWHERE[option]}" if option in _ELSEWHERE else ""
+            raise ConfigError(f"the option {option!r} is not offered{why}", hint=f"allowed: {', '.join(OPTIONS)}")
+    if {"retain_long_full_dates", "retain_long_modified_dates"} <= set(wanted):
+        raise ConfigError("dates cannot be both kept and moved", hint="give one of the two retain_long options")
     active = tuple(dict.fromkeys((*PROFILES[name], *wanted)))
-    kept = {tag: rule for tag, rule in allow_list().items() if _agreed(tag, rule, active)}
-    return Profile(name, active, kept)
+    if "retain_long_full_dates" in wanted:
+        active = tuple(option for option in active if option != "retain_long_modified_dates")
+    kept = dict(_physics()) if name == "research" else {}
+    kept |= {tag: rule for tag, rule in allow_list().items() if _agreed(tag, rule, active)}
+    return Profile(name, active, kept | _optional(active))
 
 
 @cache
 def allow_list() -> dict[int, Rule]:
-    """Tag → rule of everything that may stay at all, before the table has its say."""
-    rules = {_tag(word): _rule(word, kind, None) for kind, text in _PLAIN.items() for word in text.split()}
-    rules |= {_tag(word): _rule(word, "code", values) for word, values in _CODES.items()}
+    """Tag → rule of everything that may stay without an option's leave, before the table has its say."""
+    rules = {_tag(word): _rule(word, kind, None) for kind, text in attributes.PLAIN.items() for word in text.split()}
+    rules |= {_tag(word): _rule(word, "code", values) for word, values in attributes.CODES.items()}
     return rules
+
+
+@cache
+def _physics() -> dict[int, Rule]:
+    """Numbers and defined terms of the acquisition that the table does not name."""
+    found: dict[int, Rule] = {}
+    for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
+        if tag >> 16 not in attributes.PHYSICS_GROUPS or row_of(tag) or keyword in attributes.PHYSICS_LEFT_OUT:
+            continue
+        if vr in ("DS", "IS"):
+            found[tag] = _rule(keyword, "number", None)
+        elif vr in _NUMBERS:
+            found[tag] = _rule(keyword, "binary", None)
+        elif vr == "CS":
+            found[tag] = _rule(keyword, "code", vocabulary.TERMS)
+        elif vr == "SQ":
+            found[tag] = _rule(keyword, "sequence", None)
+    return found
+
+
+def _optional(options: tuple[str, ...]) -> dict[int, Rule]:
+    """Rules of what the table lets stay under the options, beyond the allow-list."""
+    found: dict[int, Rule] = {}
+    for key, row in rows().items():
+        if not set(key) <= set("0123456789abcdef") or (tag := int(key, 16)) in allow_list():
+            continue
+        vr = DicomDictionary[tag][0] if tag in DicomDictionary else attributes.UNKNOWN_VR.get(tag, "")
+        actions = {option: row.options[option] for option in options if option in row.options}
+        kind = "uid" if vr == "UI" and row.basic == "U" else None
+        for option, action in sorted(actions.items()):
+            kind = _kind(vr, option, action) or kind
+        if kind is not None:
+            values = attributes.PATIENT_TERMS.get(tag)
+            coded = kind == "sequence"
+            found[tag] = Rule(vr, "code" if values else kind, values, 0, coded=coded)
+    if "retain_uids" in options:
+        for tag, rule in allow_list().items():
+            row = row_of(tag)
+            if rule.kind == "uid" and row is not None and row.options.get("retain_uids") == "K":
+                found[tag] = rule._replace(kind="kept-uid")
+    if "retain_long_full_dates" in options:
+        for tag, rule in allow_list().items():
+            if rule.kind in ("date", "datetime") and _agreed(tag, rule, options):
+                found[tag] = rule._replace(kind=_KEPT_DATES[rule.vr])
+    return found
+
+
+def _kind(vr: str, option: str, action: str) -> Kind | None:
+    """How an attribute is checked that the table keeps (K) or lets be cleaned (C) under an option."""
+    if vr == "SQ":
+        return "sequence"
+    if vr in _DATES:
+        return _DATES[vr] if option == "retain_long_modified_dates" else _KEPT_DATES[vr]
+    if vr == "UI":
+        return "kept-uid" if action == "K" else "uid"
+    if vr in ("DS", "IS"):
+        return "number"
+    if vr == "AS":
+        return "age"
+    if vr in _NUMBERS:
+        return "binary"
+    if vr in _TEXT or vr == "CS":
+        # What is kept for its device or place may be any text; what describes is reduced to imaging words.
+        return "text" if action == "K" else "words" if vr != "CS" else None
+    return None
 
 
 @cache
@@ -221,4 +245,5 @@ def _tag(keyword: str) -> int:
 def _rule(keyword: str, kind: Kind, values: frozenset[str] | None) -> Rule:
     tag = _tag(keyword)
     most = dictionary_VM(tag).split("-")[-1]
-    return Rule(dictionary_VR(tag), kind, values, int(most) if most.isdigit() else 0)
+    limit = attributes.LARGEST_OF.get(keyword, attributes.LARGEST)
+    return Rule(dictionary_VR(tag), kind, values, int(most) if most.isdigit() else 0, limit)
