@@ -1,4 +1,4 @@
-"""Coverage, width and false claims of the interval on simulated studies, beside three naive practices.
+"""Coverage, width and false claims of the interval on simulated studies, beside four usual practices.
 
     OMP_NUM_THREADS=1 nice -n 19 python benchmarks/evidence/coverage.py --studies 1000 --kinds dice,tail,log_loss,auc
 prints a Markdown table; the seeds are fixed. The oracle's width is 2 × 1.96 × the true standard error of the estimate.
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 from simulate import Simulated, classified, dice_like
 
-from scanprior.evidence.bootstrap import cells_of, over_budgets, resample, two_way
+from scanprior.evidence.interval import cells_of, interval, over_budgets
 
 EFFECTS = {"dice": 0.02, "tail": 0.02, "skewed": 0.02, "log_loss": 0.5, "auc": 0.5, "auc_cv": 0.5}
 
@@ -31,12 +31,12 @@ def make(kind: str, rng, patients: int, draws: int, effect: float) -> Simulated:
 
 def intervals(study: Simulated, seed: int, replicates: int) -> tuple[float, dict[str, tuple[float, float]]]:
     """The estimate, our interval, and those of the naive practices."""
-    resampling = resample(study.one.stratum, seed=seed, replicates=replicates)
-    cells = cells_of(study.one, resampling)
+    cells = cells_of(study.one)
     if study.other is not None:
-        cells = cells.minus(cells_of(study.other, resampling))
-    primary = two_way(cells, resampling).primary
-    (values, reps, _), _ = over_budgets(cells)
+        cells = cells.minus(cells_of(study.other))
+    (values, influence), _ = over_budgets(cells)
+    primary = interval(values, influence, study.one.stratum, 0.95)
+    reps = resampled(study, seed, replicates)
     shares = np.random.default_rng([seed, 2]).multinomial(
         len(values), np.full(len(values), 1 / len(values)), replicates
     )
@@ -48,6 +48,18 @@ def intervals(study: Simulated, seed: int, replicates: int) -> tuple[float, dict
         "one draw": tuple(np.quantile(reps[:, 0], [0.025, 0.975])),
         "t over draws": (values.mean() - half, values.mean() + half),
     }
+
+
+def resampled(study: Simulated, seed: int, replicates: int):
+    """(replicates, draws) differences over patients drawn with replacement, within classes for the AUC."""
+    stratum = study.one.stratum
+    rng = np.random.default_rng([seed, 0])
+    weights = np.zeros((replicates, len(stratum)))
+    for kind in range(stratum.max() + 1):
+        rows = np.flatnonzero(stratum == kind)
+        weights[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=replicates)
+    found = study.one.cells(weights)
+    return (found if study.other is None else found - study.other.cells(weights)).mean(2)
 
 
 def run_cell(kind: str, patients: int, draws: int, effect: float, studies: int, replicates: int) -> str:

@@ -11,7 +11,6 @@ import time
 import numpy as np
 
 from scanprior.evidence.analysis import Comparer, Rules, secondary_pairs
-from scanprior.evidence.bootstrap import REPLICATES
 from scanprior.evidence.metrics import contests, placements
 from scanprior.evidence.tables import Arm, Design
 
@@ -43,7 +42,7 @@ def main() -> None:
         design = Design(names, label, fold, ("well", "ill"), BUDGETS, metric)
         arms = {arm.name: arm for arm in arms_for(metric, design, np.random.default_rng(0))}
         wall, cpu = time.monotonic(), time.process_time()
-        comparer = Comparer(design, Rules(0.02, 0.95, REPLICATES), lambda *_: 1)
+        comparer = Comparer(design, Rules(0.02, 0.95), lambda *_: 1)
         for arm in arms.values():
             comparer.curve(arm)
         partners = {"dbn": "scratch", "dbn_bernoulli": "scratch_bernoulli"}

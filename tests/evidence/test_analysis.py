@@ -17,7 +17,7 @@ def design(metric="dice", patients=30, draws=3, label=None):
 
 
 def comparer(plan):
-    return Comparer(plan, Rules(0.05, 0.95, 400), lambda *names: 7)
+    return Comparer(plan, Rules(0.05, 0.95), lambda *names: 7)
 
 
 def arm(name, score, probability=None):

@@ -103,7 +103,7 @@ def canary(gain, seed):
     label = np.arange(36) % 2
     p = 1 / (1 + np.exp(-(gain * label + rng.normal(size=(1, 1, 36)))))
     statistic = PairStatistic(contests(np.stack([1 - p, p], -1), label, np.zeros((1, 36), int)), 36)
-    return at_chance("permuted labels", statistic, 0.5, seed=seed)
+    return at_chance("permuted labels", statistic, 0.5)
 
 
 def test_the_canary_cries_at_a_leak_and_is_calm_without_one():

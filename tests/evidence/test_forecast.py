@@ -2,11 +2,12 @@
 
 import pytest
 
-from scanprior.evidence.forecast import forecast, spread_for
+from scanprior.evidence.forecast import figure, forecast, spread_for, table
+from scanprior.evidence.power import detectable
 
 
 def test_more_patients_detect_less():
-    gains = [forecast("dice", n, 5, margin=0.01).rows[1].detectable for n in (30, 60, 100, 200)]
+    gains = [detectable(spread_for("dice", n, 1), n, 5, margin=0.01) for n in (30, 60, 100, 200)]
     assert gains == sorted(gains, reverse=True) and 0.02 < gains[1] < 0.04
 
 
@@ -16,12 +17,22 @@ def test_every_metric_has_a_table_and_a_sentence(metric):
     assert [row.case for row in found.rows] == ["favourable", "usual", "unfavourable"]
     assert found.rows[0].detectable < found.rows[1].detectable < found.rows[2].detectable
     assert "With 60 test patients and 5 draws" in found.sentence
+    assert len(table(found).splitlines()) == 4 and f"{found.rows[0].needed.patients} patients" in table(found)
+    assert [list(case) == sorted(case) for case in found.helps] == [True] * 3
+    lines = figure(found).splitlines()
+    assert len(lines) == 2 + len(found.gains) and max(map(len, lines)) <= 100 and "█" in lines[-1]
+
+
+def test_nobody_to_test_detects_nothing():
+    found = forecast("dice", 1, 5, margin=0.02)
+    assert found.rows[0].detectable == float("inf") and found.rows[0].helps_at_margin == 0
+    assert "no gain" in found.sentence and "none" in table(found)
 
 
 def test_the_sentence_warns_of_a_margin_out_of_reach():
-    assert "stay inconclusive" in forecast("auc", 36, 5, margin=0.02).sentence
     assert "stay inconclusive" not in forecast("dice", 200, 20, margin=0.03).sentence
-    assert "1 draw," in forecast("auc", 36, 1, margin=0.02).sentence
+    one = forecast("auc", 36, 1, margin=0.02).sentence
+    assert "stay inconclusive" in one and "1 draw," in one
 
 
 def test_a_rare_class_costs():

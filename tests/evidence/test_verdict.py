@@ -77,8 +77,8 @@ def test_the_open_verdict_names_what_would_decide_it():
 @pytest.mark.parametrize(
     ("needed", "words"),
     [
-        (None, "more test patients alone would hardly decide it"),
-        ((140, 5), "about 140 test patients would probably decide it"),
+        (None, "more test patients and draws would hardly decide it"),
+        ((140, 5), "about 140 test patients, with these 5 draws, would probably decide it"),
         ((60, 20), "20 draws instead of 5 would probably decide it, with the same patients"),
         ((90, 20), "about 90 test patients and 20 draws instead of 5 would probably decide it"),
     ],

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from scanprior.evidence.bootstrap import Cells, Inference, Resampling, cells_of, resample, two_way
+from scanprior.evidence.interval import Cells, Inference, cells_of, two_way
 from scanprior.evidence.power import Needed, patients_needed, spread_of
 from scanprior.evidence.resampled_t import ResampledT, corrected_t
 from scanprior.evidence.savings import Multiplier, label_multiplier, multipliers
@@ -43,62 +43,50 @@ class Rules(NamedTuple):
 
     margin: float
     level: float
-    replicates: int
 
 
 class Comparer:
-    """Compares arms of one design, resampling the same patients for all of them."""
+    """Compares arms of one design."""
 
     def __init__(self, design: Design, rules: Rules, seeds: Seeds) -> None:
         self.design, self.rules, self._seeds = design, rules, seeds
-        self._resamplings: dict[bytes, Resampling] = {}
         self._cells: dict[tuple[str, bytes], Cells] = {}
 
     def curve(self, arm: Arm) -> Inference:
         """Mean score at each budget, with intervals."""
-        resampling = self._resampling(arm, None)
-        return two_way(self._of(arm, None, resampling), resampling, level=self.rules.level)
+        return two_way(self._of(arm), statistic_of(arm, self.design).stratum, level=self.rules.level)
 
     def compare(self, arm: Arm, other: Arm) -> Comparison:
         """`arm` minus `other` over the cells that both have."""
         design, rules = self.design, self.rules
-        resampling = self._resampling(arm, other)
-        cells = self._of(arm, other, resampling).minus(self._of(other, arm, resampling))
-        inference = two_way(cells, resampling, level=rules.level)
+        stratum = statistic_of(arm, design, other).stratum
+        inference = two_way(self._of(arm, other).minus(self._of(other, arm)), stratum, level=rules.level)
         primary = inference.primary
         paired = patient_means(arm.score - other.score)
-        stratum = resampling.stratum if design.metric == "auc" else None
-        p = signflip(paired, seed=self._seeds("evaluate", "signflip"), stratum=stratum)
+        classes = stratum if design.metric == "auc" else None
+        p = signflip(paired, seed=self._seeds("evaluate", "signflip"), stratum=classes)
         verdict = judge(primary.low, primary.high, rules.margin)
         needed: Needed | None = None
         if verdict == "inconclusive" and not np.isnan(primary.low):
             counts = (primary.patients, primary.draws)
-            spread = spread_of(primary.se_patients, primary.se_draws, primary.se_noise, *counts)
+            spread = spread_of(primary.se_patients, primary.se_draws, primary.se_noise, primary.skewness, *counts)
             needed = patients_needed(primary.estimate, spread, *counts, margin=rules.margin, level=rules.level)
         return Comparison(arm.name, other.name, inference, verdict, p, self._resampled(arm, other), needed)
 
     def savings(self, arm: Arm, other: Arm) -> Savings:
         """How many times the labels `other` needs."""
-        resampling = self._resampling(arm, other)
-        one, two = self._of(arm, other, resampling), self._of(other, arm, resampling)
-        pooled = label_multiplier(one, two, self.design.budgets, resampling, level=self.rules.level)
+        one, two = self._of(arm, other), self._of(other, arm)
+        stratum = statistic_of(arm, self.design, other).stratum
+        pooled = label_multiplier(one, two, self.design.budgets, stratum, level=self.rules.level)
         each = multipliers(mean_over_draws(one.observed), mean_over_draws(two.observed), self.design.budgets)
         return Savings(pooled, tuple(each))
 
-    def _resampling(self, arm: Arm, other: Arm | None) -> Resampling:
-        stratum = statistic_of(arm, self.design, other).stratum
-        key = stratum.tobytes()
-        if key not in self._resamplings:
-            seed = self._seeds("evaluate", "bootstrap")
-            self._resamplings[key] = resample(stratum, seed=seed, replicates=self.rules.replicates)
-        return self._resamplings[key]
-
-    def _of(self, arm: Arm, other: Arm | None, resampling: Resampling) -> Cells:
+    def _of(self, arm: Arm, other: Arm | None = None) -> Cells:
         """Cells of `arm`; kept, since arms without gaps are the same beside every other arm."""
         gaps = np.isnan(arm.score) if other is None else np.isnan(arm.score) | np.isnan(other.score)
         key = (arm.name, gaps.tobytes())
         if key not in self._cells:
-            self._cells[key] = cells_of(statistic_of(arm, self.design, other), resampling)
+            self._cells[key] = cells_of(statistic_of(arm, self.design, other))
         return self._cells[key]
 
     def _resampled(self, arm: Arm, other: Arm) -> ResampledT:

@@ -8,12 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from scanprior.evidence.allocation import shuffled
-from scanprior.evidence.bootstrap import cells_of, resample, two_way
+from scanprior.evidence.interval import cells_of, two_way
 from scanprior.evidence.statistic import Statistic
 
 # A canary that cries once in a thousand healthy studies.
 LEVEL = 0.999
-REPLICATES = 20_000
 
 
 class Canary(NamedTuple):
@@ -33,13 +32,12 @@ def permuted_labels(labels: Sequence[int], seed: int) -> list[int]:
     return [labels[row] for row in shuffled(range(len(labels)), seed)]
 
 
-def at_chance(name: str, statistic: Statistic, chance: float, *, seed: int) -> Canary:
+def at_chance(name: str, statistic: Statistic, chance: float) -> Canary:
     """Whether a run on meaningless labels scores at chance: its 99.9 % interval must not lie above it.
 
     statistic: the scores measured against the permuted labels. A score that has no interval passes only at chance.
     """
-    resampling = resample(statistic.stratum, seed=seed, replicates=REPLICATES)
-    found = two_way(cells_of(statistic, resampling), resampling, level=LEVEL).primary
+    found = two_way(cells_of(statistic), statistic.stratum, level=LEVEL).primary
     passed = found.low <= chance if np.isfinite(found.low) else bool(found.estimate <= chance)
     word = "at chance, as it must be" if passed else "above chance: something tells the model whom it is tested on"
     text = f"{name}: {found.estimate:.3f} where {chance:.3f} is chance; {word}."

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from scanprior.evidence.analysis import Comparison, Rules, Savings
-from scanprior.evidence.bootstrap import Inference, Interval
+from scanprior.evidence.interval import Inference, Interval
 from scanprior.evidence.savings import Multiplier
 from scanprior.evidence.verdict import needed_words
 

@@ -1,12 +1,14 @@
-"""Before any training: what gain this cohort could detect, as a table and a sentence, from assumed spreads."""
+"""Before any training: what gain this cohort could detect, as a sentence, a table and a curve, from assumed spreads."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from scanprior.evidence.metrics import Metric
-from scanprior.evidence.power import Spread, auc_spread, chances, detectable, patients_needed
+from scanprior.evidence.power import Needed, Spread, auc_spread, chances, detectable, patients_needed
 
 # Standard deviation of a patient's paired difference in a favourable, a usual and an unfavourable study. Dice, accuracy
 # (square root of the share of discordant patients .15, .25, .35) and AUC (correlation of the arms' scores, around an
@@ -18,10 +20,20 @@ PATIENTS: dict[str, tuple[float, float, float]] = {
     "brier": (0.06, 0.10, 0.15),
     "auc": (0.8, 0.6, 0.4),
 }
+# Skewness of the same: scores without a floor have patients who lose much, ranks and hits have hardly any.
+SKEWNESS: dict[str, tuple[float, float, float]] = {
+    "dice": (0.0, -0.7, -1.3),
+    "accuracy": (0.0, 0.0, 0.0),
+    "log_loss": (0.0, -0.7, -1.3),
+    "brier": (0.0, -0.7, -1.3),
+    "auc": (0.0, 0.0, 0.0),
+}
 CASES = ("favourable", "usual", "unfavourable")
 AUC_BASE = 0.75
 # Between draws, and what neither explains, as shares of the patients' spread: from the hippocampus arms' scores.
 DRAWS, NOISE = 0.2, 0.75
+STEPS = 9
+BAR = 20
 
 
 class Row(NamedTuple):
@@ -29,27 +41,35 @@ class Row(NamedTuple):
 
     case: str
     spread: Spread
-    detectable: float  # true gain that ends as "helps" in 4 of 5 studies
+    detectable: float  # true gain that ends as "helps" in 4 of 5 studies; infinite where no gain does
     helps_at_margin: float  # chance of "helps" when the true gain is the margin
     equivalent_at_zero: float  # chance of "equivalent" when there is no difference
-    patients_needed: int | None  # with 20 draws, test patients that decide 4 of 5 studies with twice the margin as gain
+    needed: Needed | None  # patients and draws that decide 4 of 5 studies whose true gain is twice the margin
 
 
 class Forecast(NamedTuple):
-    """The table and its sentence."""
+    """The sentence, the table, and per case the chance of "helps" at each true gain."""
 
-    rows: tuple[Row, ...]
     sentence: str
+    rows: tuple[Row, ...]
+    gains: tuple[float, ...]
+    helps: tuple[tuple[float, ...], ...]  # (cases, gains)
 
 
 def forecast(metric: Metric, patients: int, draws: int, *, margin: float, level: float = 0.95,
              positives: int | None = None) -> Forecast:  # fmt: skip
     """What a study with so many test patients and draws could show; `positives` of them in the smaller class (AUC)."""
+    spreads = [spread_for(metric, patients, case, positives) for case in range(len(CASES))]
     rows = tuple(
-        _row(case, spread_for(metric, patients, index, positives), patients, draws, margin, level)
-        for index, case in enumerate(CASES)
+        _row(case, spread, patients, draws, margin, level) for case, spread in zip(CASES, spreads, strict=True)
     )
-    return Forecast(rows, _sentence(metric, rows, patients, draws, margin))
+    most = next((1.5 * row.detectable for row in reversed(rows) if math.isfinite(row.detectable)), 4 * margin)
+    gains = tuple(float(gain) for gain in np.linspace(0.0, most, STEPS))
+    helps = tuple(
+        tuple(chances(gain, spread, patients, draws, margin=margin, level=level).helps for gain in gains)
+        for spread in spreads
+    )
+    return Forecast(_sentence(metric, rows, patients, draws, margin), rows, gains, helps)
 
 
 def spread_for(metric: Metric, patients: int, case: int, positives: int | None = None) -> Spread:
@@ -58,17 +78,44 @@ def spread_for(metric: Metric, patients: int, case: int, positives: int | None =
     if metric == "auc":
         few = patients // 2 if positives is None else positives
         base = auc_spread(AUC_BASE, base, max(few, 1), max(patients - few, 1))
-    return Spread(base, DRAWS * base, NOISE * base)
+    return Spread(base, DRAWS * base, NOISE * base, SKEWNESS[metric][case])
+
+
+def table(found: Forecast) -> str:
+    """The rows as text."""
+    lines = [
+        "patients differ     detectable gain   helps at the margin   equivalent at zero   what decides twice the margin"
+    ]
+    for row in found.rows:
+        gain = f"{_digits(row.detectable)}" if math.isfinite(row.detectable) else "none"
+        needed = "more than 20,000 patients"
+        if row.needed is not None:
+            needed = f"{row.needed.patients} patients, {row.needed.draws} draws"
+        lines.append(
+            f"{DIFFER[row.case]:<18}{gain:>17}{row.helps_at_margin:>22.0%}{row.equivalent_at_zero:>21.0%}{needed:>32}"
+        )
+    return "\n".join(lines)
+
+
+def figure(found: Forecast) -> str:
+    """The chance of "helps" against the true gain, as bars of text."""
+    lines = ["chance of the verdict “helps”, by true gain and by how much patients differ"]
+    lines.append(f"{'true gain':<11}" + "".join(f"{DIFFER[row.case]:<{BAR + 8}}" for row in found.rows).rstrip())
+    for number, gain in enumerate(found.gains):
+        cells = [f"{'█' * round(BAR * case[number]):·<{BAR}} {case[number]:>4.0%}   " for case in found.helps]
+        lines.append(f"{gain:<11.3f}" + "".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 def _row(case: str, spread: Spread, patients: int, draws: int, margin: float, level: float) -> Row:
     at_margin = chances(margin, spread, patients, draws, margin=margin, level=level)
     at_zero = chances(0.0, spread, patients, draws, margin=margin, level=level)
-    needed = patients_needed(2 * margin, spread, 2, max(draws, 20), margin=margin, level=level)
+    needed = patients_needed(2 * margin, spread, 2, draws, margin=margin, level=level)
     gain = detectable(spread, patients, draws, margin=margin, level=level)
-    return Row(case, spread, gain, at_margin.helps, at_zero.equivalent, needed.patients if needed else None)
+    return Row(case, spread, gain, at_margin.helps, at_zero.equivalent, needed)
 
 
+DIFFER = {"favourable": "little", "usual": "as usual", "unfavourable": "much"}
 NAMES = {
     "auc": "AUC",
     "dice": "Dice",
@@ -79,6 +126,8 @@ NAMES = {
 
 
 def _sentence(metric: Metric, rows: tuple[Row, ...], patients: int, draws: int, margin: float) -> str:
+    if not math.isfinite(rows[1].detectable):
+        return f"With {patients} test patients no gain of any size can be told from chance."
     best, usual, worst = (_digits(row.detectable) for row in rows)
     text = (
         f"With {patients} test patients and {draws} draw{'s' if draws > 1 else ''}, four of five such studies would "

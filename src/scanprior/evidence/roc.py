@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scanprior.evidence.bootstrap import resample
 from scanprior.evidence.metrics import Array
 
 
@@ -28,8 +27,13 @@ def roc_curve(probability: Array, label: NDArray[np.int64], fold: NDArray[np.int
     two-way bootstrap (patients within classes × draws).
     """
     tested = (fold >= 0).any(0) & ~np.isnan(probability).all(0)
-    resampling = resample(np.where(tested, label, -1), seed=seed, replicates=replicates)
-    weights = np.vstack([tested.astype(float)[None], resampling.weights])
+    rng = np.random.default_rng([seed, 0])
+    weights = np.zeros((replicates + 1, len(label)))
+    weights[0] = tested
+    for kind in (0, 1):
+        rows = np.flatnonzero(tested & (label == kind))
+        if len(rows):
+            weights[1:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=replicates)
     curves = np.stack([_draw(probability[d], label, fold[d], fpr, weights) for d in range(len(fold))])
     curves = curves[~np.isnan(curves[:, 0]).all(1)]  # (draws, 1 + replicates, rates)
     shares = np.random.default_rng([seed, 3]).multinomial(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scanprior.evidence.bootstrap import Cells, Interval, Resampling, interval, over_budgets
+from scanprior.evidence.interval import Cells, Interval, interval, over_budgets
 from scanprior.evidence.metrics import Array
 
 # Beyond three quarters of the observed range (in log labels) the curves overlap too little to be compared.
@@ -27,7 +28,7 @@ class Multiplier(NamedTuple):
     censored: tuple[str, ...]
 
 
-def label_multiplier(one: Cells, other: Cells, budgets: tuple[int, ...], resampling: Resampling, *,
+def label_multiplier(one: Cells, other: Cells, budgets: tuple[int, ...], stratum: NDArray[np.int64], *,
                      level: float = 0.95) -> Multiplier | None:  # fmt: skip
     """The pooled multiplier k with its interval; None with fewer than two budgets that both arms have.
 
@@ -45,9 +46,9 @@ def label_multiplier(one: Cells, other: Cells, budgets: tuple[int, ...], resampl
     for shift in shifts:
         shares_one, shares_other = np.zeros(len(budgets)), np.zeros(len(budgets))
         shares_one[present], shares_other[present] = _overlap(axis, shift)
-        (a, a_rep, a_inf), _ = over_budgets(one, shares_one)
-        (b, b_rep, b_inf), _ = over_budgets(other, shares_other)
-        found.append(interval(a - b, a_rep - b_rep, a_inf - b_inf, resampling, level))
+        (a, a_influence), _ = over_budgets(one, shares_one)
+        (b, b_influence), _ = over_budgets(other, shares_other)
+        found.append(interval(a - b, a_influence - b_influence, stratum, level))
     estimate = _crossing(shifts, np.array([each.estimate for each in found]))
     # Every shift that the intervals don't refute, in between by interpolation; what has no interval refutes nothing.
     low = _first_below(shifts, np.nan_to_num([each.low for each in found], nan=-np.inf))

@@ -1,7 +1,7 @@
 """What is averaged over patients, draws and budgets: means for decomposable metrics, pair means for the AUC.
 
-A statistic answers two questions: its value in each draw and budget when patients are weighted (all bootstrap
-replicates at once), and each patient's influence on it, from which standard errors follow without resampling.
+A statistic answers two questions: its value in each draw and budget when patients are weighted, and each patient's
+influence on it, from which standard errors follow without resampling.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Statistic(Protocol):
 
     @property
     def stratum(self) -> NDArray[np.int64]:
-        """(patients,) patients are resampled within these; −1: never scored."""
+        """(patients,) patients vary among those of their stratum; −1: never scored."""
         ...
 
     def cells(self, weights: Array) -> Array:
-        """(replicates, patients) weights to (replicates, draws, budgets) values; NaN where undefined."""
+        """(n, patients) weights to (n, draws, budgets) values; NaN where undefined."""
         ...
 
     def influence(self) -> Array:

@@ -67,10 +67,10 @@ def sentence(
 def needed_words(needed: tuple[int, int] | None, patients: int, draws: int) -> str:
     """What would decide an open verdict: `needed` = (patients, draws), beside what the study has."""
     if needed is None:
-        return "more test patients alone would hardly decide it"
+        return "more test patients and draws would hardly decide it"
     more_patients, more_draws = needed
     if more_draws <= draws:
-        return f"about {more_patients} test patients would probably decide it"
+        return f"about {more_patients} test patients, with these {draws} draws, would probably decide it"
     if more_patients <= patients:
         return f"{more_draws} draws instead of {draws} would probably decide it, with the same patients"
     return f"about {more_patients} test patients and {more_draws} draws instead of {draws} would probably decide it"

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from scanprior.errors import CohortError
-from scanprior.evidence.forecast import forecast as detectable
+from scanprior.evidence import forecast as detectable
 from scanprior.scans.cohort import Cohort
 from scanprior.stages import index, split
 from scanprior.stages.forecast import HEAD_MM, Size, forecast, free_disk_mb, sentence
@@ -21,7 +21,7 @@ def check(study: Study) -> str:
         CohortError: with every problem at once.
     """
     cohort, plan = feasible(study)
-    power, size = detectable_text(study, plan), size_of(study, cohort)
+    power, size = detectable_gain(study, plan), size_of(study, cohort)
     aside = Counter(item.reason for item in cohort.aside)
     lines = [
         f"{study.path}: the study file and the cohort are good",
@@ -30,7 +30,8 @@ def check(study: Study) -> str:
         *(f"look at this: {warning.sentence}" for warning in cohort.warnings),
         f"split: {len(plan['pool'])} in the pool, {len(plan['labelled'])} lend labels, {_tested(plan)} tested; "
         f"budgets {', '.join(map(str, plan['budgets']))}; draws {study.config.evaluation.draws}",
-        f"power: {power}",
+        f"power: {power.sentence}",
+        *(f"  {line}" for line in detectable.table(power).splitlines()),
         "cost:",
         sentence(forecast(study, size), free_disk_mb(study)),
         f"next: scanprior run {study.path}",
@@ -39,8 +40,9 @@ def check(study: Study) -> str:
 
 
 def power(study: Study) -> str:
-    """What gain this cohort could detect at all: a sentence and a table."""
-    return detectable_text(study, feasible(study)[1], table=True)
+    """What gain this cohort could detect at all: a sentence, a table and a figure."""
+    found = detectable_gain(study, feasible(study)[1])
+    return "\n\n".join([found.sentence, detectable.table(found), detectable.figure(found)])
 
 
 def feasible(study: Study) -> tuple[Cohort, dict[str, Any]]:
@@ -53,27 +55,13 @@ def feasible(study: Study) -> tuple[Cohort, dict[str, Any]]:
     return cohort, split.plan(study, index.patient_table(study, cohort))
 
 
-def detectable_text(study: Study, plan: dict[str, Any], *, table: bool = False) -> str:
+def detectable_gain(study: Study, plan: dict[str, Any]) -> detectable.Forecast:
     """The forecast of `evidence.forecast` for a split."""
     config = study.config
-    found = detectable(
+    return detectable.forecast(
         config.metric, _tested(plan), config.evaluation.draws, margin=config.evaluation.margin, level=config.evaluation.level,  # pyright: ignore[reportArgumentType]
         positives=plan["fewest"] if config.metric == "auc" else None,
     )  # fmt: skip
-    if not table:
-        return found.sentence
-    lines = [
-        found.sentence,
-        "",
-        "patients differ     detectable gain   helps at the margin   equivalent at zero   patients that decide",
-    ]
-    names = {"favourable": "little", "usual": "as usual", "unfavourable": "much"}
-    lines += [
-        f"{names[row.case]:<18}{row.detectable:>16.3f}{row.helps_at_margin:>22.0%}{row.equivalent_at_zero:>21.0%}"
-        f"{row.patients_needed if row.patients_needed is not None else 'more than 100,000':>23}"
-        for row in found.rows
-    ]
-    return "\n".join(lines)
 
 
 def size_of(study: Study, cohort: Cohort) -> Size:

@@ -23,7 +23,7 @@ from scanprior.evidence.analysis import (
     secondary_pairs,
 )
 from scanprior.evidence.beyond import covariates, probability_tables, shortcut_notes
-from scanprior.evidence.bootstrap import REPLICATES, Inference
+from scanprior.evidence.interval import Inference
 from scanprior.evidence.leaks import Leak, identical, overlaps, prior_on_test, strangers
 from scanprior.evidence.plan import deviations, plan_digest, plan_of
 from scanprior.evidence.shortcuts import Shortcut, shortcuts
@@ -59,7 +59,7 @@ class Evaluation:
         self.stage, self.design, self.patients = stage, design, patients
         self.arms = {arm.name: arm for arm in arms}
         evaluation = stage.study.config.evaluation
-        self.rules = Rules(evaluation.margin, evaluation.level, REPLICATES)
+        self.rules = Rules(evaluation.margin, evaluation.level)
         self.comparer = Comparer(design, self.rules, stage.seed)
         self.validation = {name: _tables(stage.study, name, "validation") for name in self.arms}
 
@@ -177,7 +177,7 @@ class Evaluation:
             "metric": self.design.metric, "test_patients": len(self.design.patients),
             "without_scores": [name for name, has in zip(self.design.patients, scored, strict=True) if not has],
             "unlabelled_test_patients": len(unlabelled), "draws": self.design.draws,
-            "budgets": list(self.design.budgets), "replicates": self.rules.replicates,
+            "budgets": list(self.design.budgets),
             "arms": {name: {"planned": self.design.planned, "got": arm.got} for name, arm in self.arms.items()},
         })  # fmt: skip
 
