@@ -115,7 +115,8 @@ def run(study: Study, *, cores: int, profile: str | None, dry: bool, arguments: 
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile(study.house)), "--configfile", str(study.path),
                "--cores", str(cores), *(["--profile", str(profile_folder(study.house, profile))] if profile else [])]  # fmt: skip
     if dry:
-        subprocess.run([*command, "-n", *arguments], check=False, cwd=study.house)
+        if subprocess.run([*command, "-n", *arguments], check=False, cwd=study.house).returncode:
+            raise ScanpriorError(f"the plan of {study.name} can't be made", hint="the engine's own words are above")
         return
     _lock(study).close()  # told here in one sentence rather than in the engine's log
     study.logs.mkdir(parents=True, exist_ok=True)
