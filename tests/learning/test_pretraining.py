@@ -139,6 +139,11 @@ def test_it_learns_to_reconstruct_unseen_patches(tmp_path, hidden, objective):
     assert float(error) < 0.5 * float(data.var(0).mean())
     assert result.measured["layer1/unseen_reconstruction"] < 0.5
     assert ("layer1/free_energy_gap" in result.measured) == (hidden == "bernoulli")
+    assert result.measured["layer1/units_off"] < 1 and result.measured["layer1/weight_largest"] > 0
+    if hidden == "bernoulli":
+        assert result.measured["layer1/chain_memory"] > 0.5 and result.measured["layer1/chain_distance"] >= 0
+    else:
+        assert "layer1/chain_memory" not in result.measured
 
 
 def test_metrics_count_mini_batches_over_all_layers_and_progress_ends_at_the_total(tmp_path):

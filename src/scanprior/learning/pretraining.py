@@ -21,6 +21,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Generator, LongTensor, Tensor
 from typing_extensions import override
 
+from scanprior.energy import diagnostics
 from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
 from scanprior.energy.objectives import Objective, objective_named
 from scanprior.energy.rbm import RBM
@@ -34,6 +35,7 @@ HIDDEN: dict[str, type[Units]] = {"bernoulli": Bernoulli, "rectified": ReLU}
 CLIP = 5.0  # standard deviations; a single bright vessel must not move the weights of a whole layer
 CHUNK = 2000
 GAP_ROWS = 1000
+CHAINS, SWEEPS = 50, 40  # how fast Gibbs chains forget is measured once per layer, at its end
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 Gather = Callable[[LongTensor], Tensor]
@@ -211,20 +213,35 @@ class Pretraining(pl.LightningModule):
         if self.stepper.step % self.per_epoch == 0:
             values |= self._epoch_metrics()
         self.last |= values
+        if self.stepper.step == self.stepper.steps:
+            self.last |= self._chain_metrics()
         self.tell(values, self.stepper.step)
 
     @torch.no_grad()
     def _epoch_metrics(self) -> dict[str, float]:
+        rbm, seen = self.stepper.rbm, self._sample.to(self.device)
+        norms, active = diagnostics.weight_norms(rbm), diagnostics.activations(rbm, seen)
+        metrics = {
+            "weight_rms": norms.rms, "weight_largest": norms.largest, "units_off": active.off,
+            "units_saturated": active.saturated,
+        }  # fmt: skip
+        if self._unseen is not None:
+            unseen = self._unseen.to(self.device)
+            metrics["unseen_reconstruction"] = diagnostics.reconstruction(rbm, unseen).mean
+            with suppress(NoClosedForm):  # rectified units: the reconstruction of unseen patches has to do
+                metrics["free_energy_gap"] = diagnostics.free_energy_gap(rbm, seen, unseen).gap
+        return {name: float(value) for name, value in metrics.items()}
+
+    @torch.no_grad()
+    def _chain_metrics(self) -> dict[str, float]:
+        """How fast Gibbs chains forget, from data and from noise; nothing where no side holds the other."""
         rbm = self.stepper.rbm
-        metrics = {"weight_rms": float(rbm.weight.square().mean().sqrt())}
-        if self._unseen is None:
-            return metrics
-        seen, unseen = self._sample.to(self.device), self._unseen.to(self.device)
-        again = rbm.visible.mean(rbm.visible_field(rbm.hidden.mean(rbm.hidden_field(unseen))))
-        metrics["unseen_reconstruction"] = float((again - unseen).square().mean())
-        with suppress(NoClosedForm):  # rectified units: the reconstruction of unseen patches has to do
-            metrics["free_energy_gap"] = float(rbm.free_energy(unseen).mean() - rbm.free_energy(seen).mean())
-        return metrics
+        if rbm.visible.unbounded and rbm.hidden.unbounded:
+            return {}
+        generator = Generator(self.device).manual_seed(self.stepper.seed)
+        chains = diagnostics.chains(rbm, self._sample[:CHAINS].to(self.device), SWEEPS, generator)
+        both = torch.cat([chains.activity_from_data, chains.activity_from_noise], 1)
+        return {"chain_memory": float(diagnostics.autocorrelation(both).time), "chain_distance": float(chains.distance)}
 
 
 class Source:
