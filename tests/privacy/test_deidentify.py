@@ -68,7 +68,7 @@ def test_links_out_of_the_tree_are_not_followed_and_strays_not_copied(tmp_path):
     (tmp_path / "raw/link.dcm").symlink_to(tmp_path / "elsewhere/x.dcm")
     (tmp_path / "raw/linked").symlink_to(tmp_path / "elsewhere")
     done = deidentify_folder(tmp_path / "raw", tmp_path / "out", key=KEY)
-    assert done.files == {"written": 1, "quarantined": 1} and done.reasons == {"not-an-image": 1}
+    assert done.files == {"written": 1, "quarantined": 3} and done.reasons == {"not-an-image": 1, "link": 2}
     assert sorted(file.suffix for file in (tmp_path / "out").rglob("*") if file.is_file()) == [
         ".dcm",
         ".html",

@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from scanprior.privacy.bids_names import IMAGES, code, is_plain, parse, rebuilt, target_of
+from scanprior.privacy.crosswalk import Keyed, Naming
 from scanprior.privacy.header import Names
 from scanprior.privacy.nifti import SUFFIXES
-from scanprior.privacy.pseudonyms import date_offset, patient_pseudonym, scan_pseudonym
+from scanprior.privacy.pseudonyms import scan_pseudonym
 
 Kind = Literal["image", "sidecar", "table", "gradients", "rebuilt", "withheld"]
 # Folders of a BIDS data set that hold no raw scans: what is in them was never checked, or is free text.
@@ -45,8 +46,8 @@ class Place(NamedTuple):
 class Layout:
     """Where the files of a source go; asks the disk only which folders are data sets."""
 
-    def __init__(self, source: Path, key: bytes) -> None:
-        self._source, self._key = source, key
+    def __init__(self, source: Path, key: bytes, *, naming: Naming | None = None) -> None:
+        self._source, self._key, self._naming = source, key, naming or Keyed(key)
         self.is_root = lru_cache(4096)(self._is_root)
 
     def place(self, relative: str) -> Place | None:
@@ -58,7 +59,7 @@ class Layout:
 
     def names(self, identity: str) -> Names:
         """What stands for a subject ("sub-…" as the source writes it) or for a plain file."""
-        return Names(patient_pseudonym(self._key, identity), date_offset(self._key, identity), self._key)
+        return self._naming.names(identity)
 
     def output_root(self, root: PurePosixPath) -> str:
         """Where a data set of the source goes in the output, "" for the output itself."""

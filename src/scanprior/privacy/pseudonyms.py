@@ -88,6 +88,11 @@ def file_pseudonym(key: bytes, text: str) -> str:
     return "F-" + _digest(key, "file", text).hex()[:10]
 
 
+def fingerprint(key: bytes) -> str:
+    """Return eight hex digits by which two keys can be told apart, and from which nothing else follows."""
+    return _digest(key, "fingerprint", "").hex()[:8]
+
+
 def uid(key: bytes, original: str) -> str:
     """Return the UID "2.25.…" (PS3.5 B.2) that replaces `original` everywhere; the standard's own UIDs and "" stay."""
     original = clean(original)

@@ -3,15 +3,15 @@ is written."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 import os
-import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,15 +20,13 @@ from pydicom.dataset import Dataset
 from scanprior import __version__
 from scanprior.errors import ScanpriorError, StageError
 from scanprior.privacy import audit, rules
-from scanprior.privacy import instance as dicom
-from scanprior.privacy.audit import Line
-from scanprior.privacy.bids import Layout
-from scanprior.privacy.bids_tree import finish
+from scanprior.privacy.audit import Line, Tally
+from scanprior.privacy.crosswalk import Crosswalk, Keyed, crosswalk_beside
+from scanprior.privacy.folder import deidentify_tree, quiet
 from scanprior.privacy.header import Names
 from scanprior.privacy.instance import Choice
 from scanprior.privacy.picture import before_and_after
-from scanprior.privacy.pseudonyms import date_offset, file_pseudonym, patient_pseudonym, read_key
-from scanprior.privacy.refused import Refused
+from scanprior.privacy.pseudonyms import date_offset, fingerprint, read_key
 from scanprior.privacy.series import Grid, Outcome, Settings, counts, deidentify_series, deidentify_volume, write
 from scanprior.scans.nifti import write_nifti
 from scanprior.scans.refused import Refused as NoVolume
@@ -48,7 +46,7 @@ def run(study: Study, *, shard: int) -> None:
         StageError: the independent second pass found an original value; nothing is published.
     """
     with open_stage(study, "deidentify", job=f"shard-{shard}", shard=shard) as stage:
-        _quiet()
+        quiet()
         privacy = study.config.privacy
         settings = Settings(study.key, rules.profile(privacy.profile), privacy.faces, privacy.text, _assemble)
         scans = pd.read_parquet(study.folder("index") / "scans.parquet")
@@ -166,51 +164,49 @@ class Summary:
     edition: str = ""
 
 
-class _Job(NamedTuple):
-    """One series or one NIfTI file: (path, relative name) of its files, and who it belongs to."""
-
-    files: list[tuple[Path, str]]
-    identity: str
-    target: str = ""  # of a NIfTI file, relative to DST
-
-
 def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic", options: tuple[str, ...] = (), faces: Choice = "auto",
-                      text: Choice = "auto", pseudonyms: str = "keyed", workers: int = 1) -> Summary:  # fmt: skip
+                      text: Choice = "auto", pseudonyms: str = "keyed", crosswalk: Path | None = None, workers: int = 1,
+                      progress: Callable[[int, int, Tally], None] | None = None) -> Summary:  # fmt: skip
     """De-identify everything below `src` into `dst`; what cannot be vouched for is named in dst/audit.jsonl and not
     written.
 
-    `src` is only read. A rerun writes the same bytes.
+    `src` is only read. A rerun writes the same bytes, and goes on where an interrupted one stopped. Random `pseudonyms` need
+    the path of a `crosswalk`.
 
     Raises:
-        ScanpriorError: src is no folder, dst lies inside src (or src inside dst), an option that is not offered.
+        ScanpriorError: src is no folder, dst lies inside src (or src inside dst), an option that is not offered, a crosswalk
+            that cannot be used, a dst that was made with another key.
     """
     if text == "remove":
         raise ScanpriorError(
             "text 'remove' needs text recognition, which is not installed",
             hint="use auto: risky images are quarantined",
         )
-    if pseudonyms != "keyed":
-        raise ScanpriorError(f"pseudonyms {pseudonyms!r} are not offered", hint="allowed: keyed")
+    if pseudonyms not in ("keyed", "random") or (pseudonyms == "random" and crosswalk is None):
+        raise ScanpriorError(f"pseudonyms {pseudonyms!r} are not offered", hint="allowed: keyed, random")
     source, target = src.resolve(), dst.resolve()
     if not source.is_dir():
         raise ScanpriorError("SRC is no folder", hint="give the folder that holds the original files")
     if target.is_relative_to(source) or source.is_relative_to(target):
         raise ScanpriorError("DST and SRC must not lie inside each other", hint="choose a DST beside SRC")
+    if target.exists() and not target.is_dir():
+        raise ScanpriorError("DST is a file", hint="choose a folder")
+    if audit.made_with(target) not in ("", fingerprint(key)):
+        raise ScanpriorError(
+            "DST was made with another key, so that its patients would get second names",
+            hint="give the key that it was made with, or another DST",
+        )
     settings = Settings(key, rules.profile(profile, options), faces, text, _assemble)
-    _quiet()
-    target.mkdir(parents=True, exist_ok=True)
-    layout = Layout(source, key)
-    jobs, lines = _plan(source, layout, key)
-    outcomes = _run_jobs(jobs, settings, target, workers)
-    lines += [line for outcome in outcomes for line in outcome.lines]
-    relatives = (relative for _, relative in _walk(source))
-    lines += finish(source, relatives, target, layout=layout, key=key, profile=settings.profile)
-    lines.sort()
-    found = audit.summary(lines) | {"faces": counts(outcomes)}
     facts = {"tool": f"scanprior {__version__}", "PS3.15": rules.edition(), "profile": profile, "options": settings.profile.options,
-             "faces": faces, "text": text, "pseudonyms": pseudonyms, "series by face": found["faces"]}  # fmt: skip
-    audit.write_audit(target, lines, facts)
-    return Summary(**cast("dict[str, Any]", found))
+             "faces": faces, "text": text, "pseudonyms": pseudonyms}  # fmt: skip
+    facts["config digest"] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    target.mkdir(parents=True, exist_ok=True)
+    naming = Crosswalk(crosswalk, key) if crosswalk is not None and pseudonyms == "random" else nullcontext(Keyed(key))
+    with naming as named:
+        found = deidentify_tree(
+            source, target, settings=settings, naming=named, workers=workers, facts=facts, progress=progress
+        )
+    return Summary(**found)
 
 
 def command(source: Path, destination: Path, *, key: Path, profile: str, options: tuple[str, ...], faces: str, text: str,
@@ -227,8 +223,10 @@ def command(source: Path, destination: Path, *, key: Path, profile: str, options
                 else f"({row['tag'][:4]},{row['tag'][4:]})  {row['action']:<34} {row['table']:<20} {row['options']}"
             )
         return 0
-    done = deidentify_folder(source, destination, key=read_key(key), profile=profile, options=options, faces=faces,  # type: ignore[arg-type]
-                             text=text, pseudonyms=pseudonyms, workers=workers)  # type: ignore[arg-type]  # fmt: skip
+    with _bar(shown=not as_json and sys.stderr.isatty()) as progress:
+        done = deidentify_folder(source, destination, key=read_key(key), profile=profile, options=options, faces=faces,  # type: ignore[arg-type]
+                                 text=text, pseudonyms=pseudonyms, crosswalk=crosswalk_beside(key),  # type: ignore[arg-type]
+                                 workers=workers, progress=progress)  # fmt: skip
     if as_json:
         print(json.dumps(asdict(done), sort_keys=True))
     else:
@@ -237,58 +235,24 @@ def command(source: Path, destination: Path, *, key: Path, profile: str, options
     return 1 if strict and done.files.get("quarantined") else 0
 
 
-def _plan(source: Path, layout: Layout, key: bytes) -> tuple[list[_Job], list[Line]]:
-    """Group the files below `source` into series; files that are no image get their audit line at once, those that
-    accompany images follow when these are written."""
-    series: dict[tuple[str, str], list[tuple[Path, str]]] = {}
-    jobs: list[_Job] = []
-    lines: list[Line] = []
-    for path, relative in _walk(source):
-        place = layout.place(relative)
-        if place is not None:
-            if place.kind == "image":
-                jobs.append(_Job([(path, relative)], place.identity, f"{place.root}/{place.target}".lstrip("/")))
-            continue
-        try:
-            core = dicom.read(path, only_core=True)
-        except Refused as refused:
-            lines.append(
-                Line(file_pseudonym(key, relative), None, "quarantined", refused.code, refused.sentence, {}, (), "")
-            )
-            continue
-        uid = dicom.first(core, "SeriesInstanceUID") or relative
-        series.setdefault((dicom.identity(core), uid), []).append((path, relative))
-    return jobs + [_Job(files, identity) for (identity, _), files in sorted(series.items())], lines
+@contextmanager
+def _bar(*, shown: bool) -> Generator[Callable[[int, int, Tally], None] | None]:
+    """A progress bar on stderr with the counts so far; none where nobody watches."""
+    if not shown:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("files, {task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
 
-def _walk(source: Path) -> Iterator[tuple[Path, str]]:
-    """All files in a fixed order with their names relative to `source`; links that leave the tree are not followed."""
-    for folder, folders, files in os.walk(source):
-        folders.sort()
-        for name in sorted(files):
-            path = Path(folder) / name
-            if path.is_file() and path.resolve().is_relative_to(source):
-                yield path, path.relative_to(source).as_posix()
+        def show(done: int, total: int, tally: Tally) -> None:
+            counts = ", ".join(f"{n} {name}" for name, n in sorted(tally.outcomes.items()))
+            bar.update(task, completed=done, total=total, description=counts)
 
-
-def _run_jobs(jobs: list[_Job], settings: Settings, target: Path, workers: int) -> list[Outcome]:
-    if workers <= 1:
-        return [_job(job, settings, target) for job in jobs]
-    with ProcessPoolExecutor(max_workers=workers) as pool:
-        return list(pool.map(_job, jobs, [settings] * len(jobs), [target] * len(jobs), chunksize=4))
-
-
-def _job(job: _Job, settings: Settings, target: Path) -> Outcome:
-    _quiet()
-    patient = patient_pseudonym(settings.key, job.identity)
-    names = Names(patient, date_offset(settings.key, job.identity), settings.key)
-    if job.target:
-        path, relative = job.files[0]
-        outcome = deidentify_volume(path, relative, names=names, settings=settings, target=target / job.target)
-    else:
-        outcome = deidentify_series(job.files, names=names, settings=settings, folder=target / patient)
-    outcome.grid = outcome.removed = None
-    return outcome
+        yield show
 
 
 def _assemble(datasets: Sequence[Dataset]) -> Grid | None:
@@ -298,11 +262,3 @@ def _assemble(datasets: Sequence[Dataset]) -> Grid | None:
     except NoVolume:
         return None
     return Grid(stack.volume.array, stack.volume.affine, stack.order)
-
-
-def _quiet() -> None:
-    """Libraries quote values and paths in warnings and log lines; nothing of that may reach a terminal or a log
-    file."""
-    warnings.simplefilter("ignore")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    logging.getLogger("nibabel").setLevel(logging.CRITICAL)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scanprior.errors import ScanpriorError
-from scanprior.privacy.pseudonyms import date_offset, identity_of, read_key
+from scanprior.privacy.audit import made_with
+from scanprior.privacy.crosswalk import Crosswalk, crosswalk_beside
+from scanprior.privacy.pseudonyms import date_offset, fingerprint, identity_of, read_key
 from scanprior.privacy.secondpass import Dates, Finding, Needles, original_values, read_values, search_file
 
 
@@ -34,20 +36,23 @@ def originals_of(files: Iterable[Path], *, extra: Iterable[str] = ()) -> Origina
     return Originals(frozenset(values), frozenset(identities - {""}))
 
 
-def search(folder: Path, originals: Originals, key: bytes) -> Iterator[Finding]:
-    """Search every file below `folder`, names and bytes; findings name output files only."""
+def search(folder: Path, originals: Originals, key: bytes, *, offsets: Iterable[int] = ()) -> Iterator[Finding]:
+    """Search every file below `folder`, names and bytes; findings name output files only. `offsets` are further days by
+    which dates may have been moved (of a crosswalk)."""
     needles = Needles(originals.values)
     dates = {text[:8] for kind, text in originals.values if kind in ("date", "birth date")}
-    check = Dates(dates, (date_offset(key, identity) for identity in originals.identities))
+    check = Dates(dates, (*(date_offset(key, identity) for identity in originals.identities), *offsets))
     for file in _files(folder):
         yield from search_file(file, file.relative_to(folder).as_posix(), needles, check)
 
 
-def verify(src: Path, dst: Path, key: bytes) -> list[Finding]:
-    """Findings of original values of the tree `src` in the tree `dst`, which was made with `key`.
+def verify(src: Path, dst: Path, key: bytes, *, crosswalk: Path | None = None) -> list[Finding]:
+    """Findings of original values of the tree `src` in the tree `dst`, which was made with `key`, and with `crosswalk` where
+    that file exists.
 
     Raises:
-        ScanpriorError: one of the two is no folder, or `dst` holds nothing.
+        ScanpriorError: one of the two is no folder, `dst` holds nothing or was made with another key, or the crosswalk
+            cannot be used.
     """
     for folder, name in ((src, "SRC"), (dst, "DST")):
         if not folder.is_dir():
@@ -56,12 +61,18 @@ def verify(src: Path, dst: Path, key: bytes) -> list[Finding]:
         raise ScanpriorError(
             "DST holds no file, so there is nothing to verify", hint="scanprior deidentify SRC DST --key FILE"
         )
-    return list(search(dst, originals_of(_files(src)), key))
+    if made_with(dst) not in ("", fingerprint(key)):
+        raise ScanpriorError("DST was made with another key", hint="give the key that it was made with")
+    offsets: set[int] = set()
+    if crosswalk is not None and crosswalk.exists():
+        with Crosswalk(crosswalk, key) as names:
+            offsets = names.offsets()
+    return list(search(dst, originals_of(_files(src)), key, offsets=offsets))
 
 
 def command(source: Path, destination: Path, *, key: Path) -> int:
     """Run `scanprior verify`; prints one line per finding and returns the exit code."""
-    findings = verify(source, destination, read_key(key))
+    findings = verify(source, destination, read_key(key), crosswalk=crosswalk_beside(key))
     for finding in findings:
         print(f"{finding.file}: an original {finding.kind} is in its {finding.where}")
     print(f"{len(findings)} findings" if findings else "no original value was found")

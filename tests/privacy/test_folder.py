@@ -1,0 +1,122 @@
+"""A folder as a whole: interrupted runs go on, one bad file stops nothing, the audit accounts for every file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import pytest
+from test_deidentify import patient, put
+
+from scanprior.errors import ScanpriorError
+from scanprior.privacy import folder
+from scanprior.privacy.pseudonyms import file_pseudonym
+from scanprior.stages.deidentify import deidentify_folder
+from scanprior.stages.verify import verify
+
+KEY = bytes(range(32))
+
+
+def output(place):
+    return {
+        file.relative_to(place).as_posix(): file.read_bytes() for file in sorted(place.rglob("*")) if file.is_file()
+    }
+
+
+@pytest.fixture
+def raw(tmp_path):
+    for number in range(5):
+        put(tmp_path / "raw", f"P{number}/a.dcm", patient(number))
+    put(tmp_path / "raw", "notes.txt", b"QZX")
+    return tmp_path / "raw"
+
+
+def killed_after(count, monkeypatch):
+    """Make the run end after `count` jobs, as a kill does; returns the jobs that were really done."""
+    real, begun = folder.work, []
+
+    def once(job, *rest):
+        if len(begun) == count:
+            raise KeyboardInterrupt
+        begun.append(job.files)
+        return real(job, *rest)
+
+    monkeypatch.setattr(folder, "work", once)
+    return begun
+
+
+def test_an_interrupted_run_goes_on_where_it_was(raw, tmp_path, monkeypatch):
+    deidentify_folder(raw, tmp_path / "whole", key=KEY, faces="keep")
+    with monkeypatch.context() as patched:
+        killed_after(3, patched)
+        with pytest.raises(KeyboardInterrupt):
+            deidentify_folder(raw, tmp_path / "out", key=KEY, faces="keep")
+    progress = (tmp_path / "out" / folder.PROGRESS).read_bytes()
+    assert not (tmp_path / "out/audit.jsonl").exists() and b"MRN" not in progress and b"P0/a" not in progress
+    # The kill may have fallen into the writing of a record.
+    (tmp_path / "out" / folder.PROGRESS).write_bytes(progress + b'{"job": "half", "count": 2}\n{"file"')
+    with monkeypatch.context() as patched:
+        begun = killed_after(99, patched)
+        done = deidentify_folder(raw, tmp_path / "out", key=KEY, faces="keep")
+    assert len(begun) == 2 and done.files == {"written": 5, "quarantined": 1} and done.faces == {"kept": 5}
+    assert output(tmp_path / "out") == output(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", ["input", "output", "settings"])
+def test_what_changed_meanwhile_is_done_again(raw, tmp_path, monkeypatch, change):
+    with monkeypatch.context() as patched:
+        killed_after(4, patched)
+        with pytest.raises(KeyboardInterrupt):
+            deidentify_folder(raw, tmp_path / "out", key=KEY, faces="keep")
+    if change == "input":
+        for file in raw.rglob("a.dcm"):
+            os.utime(file, (1, 1))
+    elif change == "output":
+        for file in (tmp_path / "out").rglob("*.dcm"):
+            file.unlink()
+    profile = "research" if change == "settings" else "basic"
+    begun = killed_after(99, monkeypatch)
+    deidentify_folder(raw, tmp_path / "out", key=KEY, faces="keep", profile=profile)
+    assert len(begun) == 5
+
+
+def test_every_file_has_one_line_in_an_order_that_says_nothing(raw, tmp_path):
+    (raw / "away").symlink_to(tmp_path)
+    (raw / "dangling.dcm").symlink_to(tmp_path / "nothing")
+    deidentify_folder(raw, tmp_path / "out", key=KEY, faces="keep")
+    lines = [json.loads(line) for line in (tmp_path / "out/audit.jsonl").read_text().splitlines()]
+    names = [f"P{n}/a.dcm" for n in range(5)] + ["notes.txt", "away", "dangling.dcm"]
+    assert [line["file"] for line in lines] == sorted(file_pseudonym(KEY, name) for name in names)
+    assert {line["reason"] for line in lines if line["outcome"] == "quarantined"} == {"not-an-image", "link"}
+    assert not (tmp_path / "out" / folder.PROGRESS).exists()
+
+
+def test_progress_counts_up_to_all_files(raw, tmp_path):
+    seen = []
+    deidentify_folder(
+        raw,
+        tmp_path / "out",
+        key=KEY,
+        faces="keep",
+        workers=2,
+        progress=lambda done, total, tally: seen.append((done, total)),
+    )
+    assert seen == [(number, 6) for number in range(2, 7)]
+
+
+def test_another_key_on_the_same_output_is_an_error(raw, tmp_path):
+    deidentify_folder(raw, tmp_path / "out", key=KEY, faces="keep")
+    with pytest.raises(ScanpriorError, match="another key"):
+        deidentify_folder(raw, tmp_path / "out", key=bytes(32), faces="keep")
+    with pytest.raises(ScanpriorError, match="another key"):
+        verify(raw, tmp_path / "out", bytes(32))
+
+
+def test_the_page_says_settings_counts_and_what_remains(raw, tmp_path):
+    deidentify_folder(raw, tmp_path / "out", key=KEY, faces="keep", options=("clean_descriptors",))
+    page = (tmp_path / "out/audit.html").read_text()
+    for said in ("2026c", "clean_descriptors", "scanprior 0", "config digest", "not anonymous", "28-38 %", "quarantined, not written",
+                 "Clean Descriptors Option"):  # fmt: skip
+        assert said in page, said
+    assert re.search(r"<td>written</td><td class=\"n\">5</td>", page)
