@@ -21,6 +21,7 @@ from scanprior.learning.arm import Arm, Epoch, Setup
 from scanprior.learning.cohort import Cell, PatientCohort, VoxelCohort
 from scanprior.learning.experiment import Results, run_arm
 from scanprior.learning.registry import make_arm
+from scanprior.learning.slices import unpack
 from scanprior.learning.training import Plan
 from scanprior.patches.sampling import balanced_positions, uniform_positions
 from scanprior.patches.store import PatchStore
@@ -99,7 +100,12 @@ def test_tables_of_a_voxel_task(tmp_path: Path) -> None:
         "dice_dark",
         "dice_bright",
         "dice",
+        "slice",
+        "predicted",
     ]
+    shown = unpack(results.predictions["predicted"].iloc[-1], SHAPE[:2])
+    assert set(np.unique(shown)) == {0, 1, 2}
+    assert scan(7)[1][:, :, results.predictions["slice"].iloc[-1]].any()
     assert list(zip(results.predictions["budget"], results.predictions["patient"], strict=True)) == [
         (2, "P-6"), (2, "P-7"), (4, "P-6"), (4, "P-7")]  # fmt: skip
     scores = results.predictions[["dice_dark", "dice_bright"]]

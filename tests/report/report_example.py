@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from scanprior.report.annex import ArmCost, Failure, Shortcut
 from scanprior.report.content import (
     ArmRow,
     Check,
@@ -76,6 +77,19 @@ def cube_slices(count: int, side: int = 13) -> np.ndarray:
     return np.array(found + rng.normal(0, 0.15, (count, side, side)), np.float32)
 
 
+def failure(patient: str) -> Failure:
+    """A noisy disc with a true and a shifted predicted map."""
+    x, y = np.meshgrid(np.arange(40), np.arange(36))
+    maps = [
+        (((x - c) ** 2 + (y - 17) ** 2 < 80) + ((x - c) ** 2 + (y - 12) ** 2 < 20)).astype(np.uint8)
+        for c in (18, 22, 20)
+    ]
+    image = np.random.default_rng(7).normal(maps[0] * 2.0, 1.0).astype(np.float32)
+    return Failure(
+        patient, "dbn 0.510, scratch 0.460", image, tuple(zip(("truth", "dbn", "scratch"), maps, strict=True))
+    )
+
+
 def voxel_content(outcome: str = "helps") -> ReportContent:
     """The hippocampus study with figures that are invented."""
     budgets = (2, 4, 8, 16, 40)
@@ -137,6 +151,9 @@ def voxel_content(outcome: str = "helps") -> ReportContent:
             ("patient", "site", "dbn", "scratch"),
             tuple((f"P-{n:010x}", "AB"[n % 2], 0.51 + 0.02 * n, 0.46 + 0.03 * n) for n in range(8)),
         ),
+        failures=tuple(failure(f"P-{n:010x}") for n in range(2)),
+        power="With 60 test patients and 5 draws, four of five such studies would find a true gain of 0.022 Dice.",
+        arm_costs=tuple(ArmCost(arm, 5, 380.0 + 11 * n, 700.0, 0.0, 0.0023) for n, arm in enumerate(ARMS)),
         checks=(
             Check("canary", "permuted labels", True, "Dice 0.21 with permuted labels, chance is 0.20 ± 0.03."),
             Check("leak", "patients on two sides", True, "no patient and no volume is on both sides."),
@@ -257,7 +274,14 @@ def patient_content(outcome: str = "inconclusive") -> ReportContent:
     benefit = [Line(arm, (0.1, 0.5, 0.9), (0.45, 0.3, 0.02)) for arm in ("dbn", "scratch")]
     everyone = Line("everyone", (0.1, 0.5, 0.9), (0.44, 0.0, -4.0))
     calibration = (("dbn", 0.81, -0.12, 0.171), ("scratch", 0.72, 0.1, 0.19))
-    probabilities = Probabilities(tuple(roc), tuple(bins), (*benefit, everyone), calibration)
+    recalled = [Line(arm, rates[1:], tuple(1 - 0.4 * x for x in rates[1:])) for arm in ("dbn", "scratch")]
+    probabilities = Probabilities(
+        roc=tuple(roc),
+        precision_recall=(*recalled, Line("guessing", (0.1, 1.0), (0.5, 0.5))),
+        reliability=tuple(bins),
+        net_benefit=(*benefit, everyone),
+        calibration=calibration,
+    )
     return replace(
         base,
         study=study,
@@ -268,6 +292,8 @@ def patient_content(outcome: str = "inconclusive") -> ReportContent:
         points=points,
         dots=dots,
         dice=(),
+        failures=(),
+        shortcuts=(Shortcut("site", 2, 0.92, 0.5, 0.002, True), Shortcut("sex", 2, 0.53, 0.5, 1.0, False)),
         best_other="mlp",
         differences=tuple(row for row in base.differences if row.other == "scratch" and row.budget in (None, 8, 16)),
         classes=(("healthy", "18 patients"), ("lesion", "18 patients")),

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evidence"))
 from fake_study import make_study, publish, train_all, write_index
 
 from scanprior.errors import ScanpriorError
+from scanprior.learning.slices import pack
 from scanprior.stages import evaluate, report, split
 from scanprior.study import Study
 
@@ -180,8 +181,41 @@ def test_patches_lie_as_in_the_scan_and_repeat_the_edge_outside(study: Study) ->
     assert shown[0, 6] == image[0, 15, 8]
 
 
+def keep_slices(study: Study) -> None:
+    """Label maps of a bar in front and one behind it, and predictions that find the first and put the second elsewhere."""
+    truth = np.zeros((20, 18, 16), np.uint8)
+    truth[8:12, 3:5, 5], truth[8:12, 10:12, 5] = 2, 1
+    wrong = np.zeros((20, 18), np.uint8)
+    wrong[8:12, 3:5], wrong[14:16, 10:12] = 2, 1
+    for scan in pd.read_parquet(study.folder("patches") / "scans.parquet")["scan"]:
+        np.save(study.folder("prepare", "shard-0") / f"{scan}.label.npy", truth)
+    for job in study.jobs("train"):
+        file = study.folder("train", f"{job['arm']}/draw-{job['draw']}") / "predictions.parquet"
+        pd.read_parquet(file).assign(slice=5, predicted=pack(wrong)).to_parquet(file)
+
+
+def test_the_worst_scans_are_shown_with_truth_and_predictions(study: Study) -> None:
+    assert report.gather(study).failures == (), "older predictions have no slice to show"
+    keep_slices(study)
+    content = report.gather(study)
+    assert content.worst is not None
+    assert [one.patient for one in content.failures] == [row[0] for row in content.worst.rows[:6]]
+    first = content.failures[0]
+    assert [name for name, _ in first.maps] == ["truth", "dbn", "scratch"]
+    # The slice is 20 × 18 and the bars reach to its edge less the rim, so that the cut keeps all rows and leaves out none.
+    assert first.image.shape == first.maps[0][1].shape == (18, 20)
+    image = np.load(study.results / f"prepare/shard-0/{first.patient.replace('P', 'S')}.image.npy")
+    assert first.image[0, 0] == image[19, 17, 5], "anterior up, the patient's right on the left"
+    truth, dbn = first.maps[0][1], first.maps[1][1]
+    assert (truth[17 - 10, 19 - 8], truth[17 - 3, 19 - 8]) == (1, 2)
+    assert (dbn[17 - 10, 19 - 8], dbn[17 - 3, 19 - 8], dbn[17 - 10, 19 - 14]) == (0, 2, 1)
+    assert f"dbn {content.worst.rows[0][content.worst.columns.index('dbn')]:.3f}" in first.caption
+
+
 def test_a_second_report_has_the_same_bytes(study: Study) -> None:
+    report.run(study)
     first = (study.results / "report.html").read_bytes()
+    assert b"What was predicted there" in first
     report.run(study)
     assert (study.results / "report.html").read_bytes() == first
 
@@ -218,6 +252,7 @@ def test_a_patient_study_of_tables_alone(tmp_path: Path) -> None:
         "AUC",
         "a label per patient: well and ill",
         "ROC curve",
+        "Precision and recall",
         "Reliability",
         "probability given to the true class",
         "20 patients",

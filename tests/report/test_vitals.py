@@ -24,7 +24,7 @@ def test_what_ran_and_held_is_named() -> None:
 
 
 def test_without_a_record_nothing_is_good() -> None:
-    told = lines(replace(voxel_content(), checks=(), provenance=Provenance(None, None)))
+    told = lines(replace(voxel_content(), checks=(), power="", provenance=Provenance(None, None)))
     assert {name: mark for name, (mark, _) in told.items()} == {"Canaries": "look", "Leaks": "look", "Plan": "look"}
 
 

@@ -1,4 +1,4 @@
-"""Tables beyond one number for patient tasks with two classes: calibration, reliability, net benefit, ROC per arm."""
+"""Tables beyond one number for patient tasks with two classes: calibration, reliability, net benefit, ROC and PR per arm."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ import pandas as pd
 from scanprior.evidence.calibration import calibration, net_benefit, reliability
 from scanprior.evidence.leaks import Leak
 from scanprior.evidence.metrics import Array
+from scanprior.evidence.precision_recall import precision_recall
 from scanprior.evidence.roc import roc_curve
 from scanprior.evidence.shortcuts import Shortcut
 from scanprior.evidence.tables import Arm, Design
 
 THRESHOLDS = np.arange(0.05, 0.96, 0.05)
 RATES = np.linspace(0, 1, 41)
+RECALLS = np.linspace(0.025, 1, 40)
 
 
 def probability_tables(arms: Sequence[Arm], design: Design, seeds: Callable[..., int]) -> dict[str, pd.DataFrame]:
-    """calibration, reliability, net_benefit and roc, one row or curve per arm at the largest budget; {} if they don't apply.
+    """calibration, reliability, net_benefit, roc, precision_recall: a row or curve per arm at the largest budget; {} if none applies.
 
-    Each patient's probability is averaged over the draws, except in the ROC, where models are ranked one by one.
+    Each patient's probability is averaged over the draws, except in the last two, where models are ranked one by one.
     """
     if len(design.classes) != 2 or any(arm.probability is None for arm in arms):
         return {}
-    found: dict[str, list[pd.DataFrame]] = {"calibration": [], "reliability": [], "net_benefit": [], "roc": []}
+    names = ("calibration", "reliability", "net_benefit", "roc", "precision_recall")
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in names}
     for arm in arms:
         if arm.probability is None or np.isnan(arm.probability[:, -1, :, 1]).all():
             continue
@@ -37,6 +40,8 @@ def probability_tables(arms: Sequence[Arm], design: Design, seeds: Callable[...,
         found["reliability"].append(pd.DataFrame(reliability(mean, design.label)))
         found["net_benefit"].append(pd.DataFrame({"threshold": THRESHOLDS, "benefit": model, "everyone": everyone}))
         found["roc"].append(pd.DataFrame(roc._asdict()))
+        curve = precision_recall(each, design.label, design.fold, RECALLS, seed=seeds("evaluate", "roc"))
+        found["precision_recall"].append(pd.DataFrame(curve._asdict()))
         for tables in found.values():
             tables[-1].insert(0, "arm", arm.name)
     return {name: pd.concat(tables, ignore_index=True) for name, tables in found.items() if tables}

@@ -14,6 +14,7 @@ from scanprior.learning.arm import Predictor, log_softmax
 from scanprior.learning.bags import Bags
 from scanprior.learning.overlap import dice
 from scanprior.learning.region import region, union
+from scanprior.learning.slices import fullest, pack
 from scanprior.patches.classes import class_indices
 from scanprior.patches.masks import centres_mask
 from scanprior.patches.store import PatchStore
@@ -106,7 +107,10 @@ class VoxelCohort:
         return Bags.of_patches(self.store, columns[:, 0], columns[:, 1:4], columns[:, 4])
 
     def predict(self, predictor: Predictor, cell: Cell, progress: Progress) -> Predicted:
-        """Columns patient, scan, dice_<class> and dice (their mean): the first scan (by voxel digest) of each patient."""
+        """Columns patient, scan, dice_<class>, dice (their mean), slice, predicted: the first scan (by voxel digest) of each.
+
+        `predicted` are the classes in the axial slice with most true foreground (`slices.unpack`), to be looked at.
+        """
         together = self._union(cell)
         ratio = self._log_ratio(cell, together)
         strength = self._strength(predictor, cell, together, ratio)
@@ -115,11 +119,13 @@ class VoxelCohort:
         for done, patient in enumerate(cell.test):
             for row in self._rows([patient])[:1]:
                 voxels, logits = self._logits(predictor, row, together)
-                scores = self._dice(row, voxels, logits + strength * ratio)
-                rows.append([patient, self.scans["scan"][row], *scores, scores.mean()])
+                truth, predicted = self._labels(row), self._painted(row, voxels, logits + strength * ratio)
+                scores, k = dice(predicted, truth, len(self.values) + 1), fullest(truth)
+                rows.append([patient, self.scans["scan"][row], *scores, scores.mean(), k, pack(predicted[:, :, k])])
                 sizes.append(len(voxels))
             progress((done + 1) / len(cell.test))
-        table = pd.DataFrame(rows, columns=["patient", "scan", *(f"dice_{name}" for name in self.classes), "dice"])
+        scores_of = (*(f"dice_{name}" for name in self.classes), "dice")
+        table = pd.DataFrame(rows, columns=["patient", "scan", *scores_of, "slice", "predicted"])
         return Predicted(table, {
             "train_patients": len(cell.train), "valid_patients": len(cell.valid), "frequency_correction": strength,
             "region_voxels": round(float(np.mean(sizes))) if sizes else 0,
@@ -157,11 +163,13 @@ class VoxelCohort:
         return voxels, predictor.dense_logits(self.store, row, voxels)
 
     def _dice(self, row: int, voxels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        """Dice of every class; outside the region all is background."""
-        truth = self._labels(row)
-        predicted = np.zeros(truth.shape, dtype=np.uint8)
+        return dice(self._painted(row, voxels, logits), self._labels(row), len(self.values) + 1)
+
+    def _painted(self, row: int, voxels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """The most likely class of every voxel, uint8 of the scan's shape; outside the region all is background."""
+        predicted = np.zeros(tuple(self.store.shapes[row]), dtype=np.uint8)
         predicted[tuple(voxels.T)] = logits.argmax(axis=1)
-        return dice(predicted, truth, len(self.values) + 1)
+        return predicted
 
     def _rows(self, patients: Sequence[str]) -> list[int]:
         """Labelled scans of some patients, by voxel digest."""

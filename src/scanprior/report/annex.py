@@ -20,15 +20,14 @@ class Shortcut(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """One tested patient with a low score: a slice of the de-identified scan, its true and its predicted classes."""
+    """One tested patient with a low score: a piece of a slice of the de-identified scan, and label maps on it."""
 
     patient: str
     caption: str
     image: NDArray[np.float32]
     """(height, width) grey values, anterior up"""
-    truth: NDArray[np.uint8]
-    predicted: NDArray[np.uint8]
-    """(height, width) class numbers, 0 = background"""
+    maps: tuple[tuple[str, NDArray[np.uint8]], ...]
+    """("truth" or an arm, class numbers (height, width), 0 = background)"""
 
 
 class ArmCost(NamedTuple):

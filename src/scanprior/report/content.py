@@ -132,6 +132,8 @@ class Probabilities:
     """What the predicted probabilities of the positive class are worth (patient task, two classes)."""
 
     roc: tuple[Line, ...] = ()
+    precision_recall: tuple[Line, ...] = ()
+    """of arms, and of `guessing`"""
     reliability: tuple[Line, ...] = ()
     net_benefit: tuple[Line, ...] = ()
     """of arms, and of acting on `everyone`"""

@@ -104,6 +104,15 @@ def megabytes(value: float | None) -> str:
     return f"{value:.0f}{NARROW}MB" if value >= 10 else f"{value:.1f}{NARROW}MB"
 
 
+def energy(kilowatt_hours: float | None) -> str:
+    """Energy with two digits that matter: 0.42 Wh, 35 Wh, 1.2 kWh."""
+    if kilowatt_hours is None or not math.isfinite(kilowatt_hours):
+        return "–"
+    value, unit = (kilowatt_hours, "kWh") if kilowatt_hours >= 1 else (1000 * kilowatt_hours, "Wh")
+    places = 0 if value >= 10 or value == 0 else 1 if value >= 1 else 2
+    return f"{value:.{places}f}{NARROW}{unit}"
+
+
 def listed(values: Sequence[object]) -> str:
     """a, b and c."""
     texts = [str(value) for value in values]

@@ -165,7 +165,8 @@ def dice_per_class(scores: pd.DataFrame) -> tuple[ClassMean, ...]:
 def read_probabilities(tables: Mapping[str, pd.DataFrame], arms: Sequence[str]) -> Probabilities | None:
     """Lines of `arms` and calibration of all arms from the evaluation's tables; None when there are none.
 
-    tables: roc (arm, fpr, tpr, low, high), reliability (arm, predicted, observed, low, high), net_benefit (arm, threshold,
+    tables: roc (arm, fpr, tpr, low, high), precision_recall (arm, recall, precision, low, high, prevalence),
+    reliability (arm, predicted, observed, low, high), net_benefit (arm, threshold,
     benefit, everyone), calibration (arm, slope, intercept, brier).
     """
     if not tables:
@@ -177,8 +178,14 @@ def read_probabilities(tables: Mapping[str, pd.DataFrame], arms: Sequence[str]) 
         )
     columns = ["arm", "slope", "intercept", "brier"]
     calibration = tables.get("calibration", pd.DataFrame(columns=columns))
+    recalled = _lines(tables.get("precision_recall"), arms, "recall", "precision")
+    if recalled:
+        # Guessing has no band, so only its line is taken.
+        guessed = _lines(tables["precision_recall"], arms[:1], "recall", "prevalence")
+        recalled += tuple(Line("guessing", line.x, line.y) for line in guessed)
     return Probabilities(
         _lines(tables.get("roc"), arms, "fpr", "tpr"),
+        recalled,
         _lines(tables.get("reliability"), arms, "predicted", "observed"),
         benefit,
         tuple(

@@ -14,8 +14,10 @@ from markupsafe import Markup
 from scanprior.report import numbers, words
 from scanprior.report.content import Difference, Montage, ReportContent, Verdict
 from scanprior.report.curve import label_budget_curve
+from scanprior.report.energy_use import ASSUMPTION
 from scanprior.report.facts import facts
 from scanprior.report.forest import forest, row_labels
+from scanprior.report.gallery import OUTLINES, gallery
 from scanprior.report.journal import checklists
 from scanprior.report.methods import methods
 from scanprior.report.montage import intensity_window, strip
@@ -43,7 +45,7 @@ def render(content: ReportContent) -> str:
     )  # fmt: skip
     environment.filters.update(
         score=numbers.score, signed=numbers.signed, times=numbers.times, count=numbers.count, p=numbers.probability,
-        duration=numbers.duration, megabytes=numbers.megabytes, percent=numbers.percent, listed=numbers.listed,
+        duration=numbers.duration, megabytes=numbers.megabytes, percent=numbers.percent, listed=numbers.listed, energy=numbers.energy,
     )  # fmt: skip
     study, verdict, known = content.study, content.verdict, facts(content)
     level = verdict.level if verdict else 0.95
@@ -55,7 +57,8 @@ def render(content: ReportContent) -> str:
         metric=numbers.metric_name(study.metric), metric_meaning=numbers.metric_meaning(study.metric),
         scope=words.SCOPES.get(study.scope, study.scope), describe_arm=words.describe_arm,
         curve=_curve(content, level), forests=_forests(content), score_table=_score_table(content),
-        dice_table=_dice_table(content), montages=_montages(content), quarantine=_quarantine(content),
+        dice_table=_dice_table(content), montages=_montages(content),
+        gallery=gallery(content.failures), outlines=OUTLINES, energy_assumption=ASSUMPTION, quarantine=_quarantine(content),
         pretraining=_svg(panels(content.pretraining, xlabel="mini-batches", name="pretraining")),
         training=_svg(panels(content.training, xlabel="epoch", name="training")),
         probabilities=_svg(

@@ -1,8 +1,8 @@
-"""Figures about predicted probabilities: ROC curve, reliability and net benefit of the compared arms."""
+"""Figures about predicted probabilities: ROC and precision-recall curve, reliability and net benefit of the compared arms."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 
@@ -10,48 +10,57 @@ from scanprior.report.content import Line, Probabilities
 from scanprior.report.theme import COLOURS, MARKERS, canvas, plain, role, svg
 
 
+class _Plan(NamedTuple):
+    """One figure: its lines, the axes' labels, what the diagonal means ("" = none), and how it is drawn."""
+
+    title: str
+    lines: tuple[Line, ...]
+    labels: tuple[str, str]
+    diagonal: str = ""
+    marked: bool = False
+    benefit: bool = False
+
+
 def probability_figures(found: Probabilities, *, positive: str, arms: tuple[str, ...]) -> list[tuple[str, str]]:
     """(title, inline SVG) of each figure that there are lines for; `positive` is the class that the probability is of."""
-    chance, always = ("chance", (0.0, 1.0)), ("perfect", (0.0, 1.0))
-    drawn = [
-        ("ROC curve", found.roc, ("false positive rate", "true positive rate"), chance, False),
-        ("Reliability", found.reliability, (f"predicted probability of {positive}", "share observed"), always, True),
-        (
-            "Net benefit",
-            found.net_benefit,
-            (f"probability from which one acts on {positive}", "net benefit"),
-            None,
-            False,
+    acts = f"probability from which one acts on {positive}"
+    plans = (
+        _Plan("ROC curve", found.roc, ("false positive rate", "true positive rate"), "chance"),
+        _Plan("Precision and recall", found.precision_recall, ("recall", "precision")),
+        _Plan(
+            "Reliability",
+            found.reliability,
+            (f"predicted probability of {positive}", "share observed"),
+            "perfect",
+            True,
         ),
-    ]
-    return [
-        (title, _figure(title, lines, labels, diagonal, arms, marked=marked))
-        for title, lines, labels, diagonal, marked in drawn
-        if lines
-    ]
+        _Plan("Net benefit", found.net_benefit, (acts, "net benefit"), benefit=True),
+    )
+    return [(plan.title, _figure(plan, arms)) for plan in plans if plan.lines]
 
 
-def _figure(
-    title: str, lines: Sequence[Line], labels: tuple[str, str], diagonal: tuple[str, tuple[float, float]] | None,
-    arms: tuple[str, ...], *, marked: bool,
-) -> str:  # fmt: skip
+def _figure(plan: _Plan, arms: tuple[str, ...]) -> str:
     with canvas(330, 330) as figure:
         axes: Axes = figure.subplots()
-        if diagonal is not None:
-            axes.plot((0, 1), diagonal[1], color=COLOURS["quiet"], linewidth=0.9, linestyle=":", label=diagonal[0])
-        for line in lines:
-            _draw(axes, line, arms, marked=marked)
-        if diagonal is None:
+        quiet: dict[str, Any] = {"color": COLOURS["quiet"], "linewidth": 0.9, "linestyle": ":"}
+        if plan.diagonal:
+            axes.plot((0, 1), (0, 1), label=plan.diagonal, **quiet)
+        for line in plan.lines:
+            _draw(axes, line, arms, marked=plan.marked)
+        if plan.benefit:
             # Acting on everybody costs without bound at high thresholds; what lies far below nobody is of no use.
-            heights = [y for line in lines if line.arm in arms for y in line.y]
-            axes.axhline(0, color=COLOURS["quiet"], linewidth=0.9, linestyle=":", label="nobody")
+            heights = [y for line in plan.lines if line.arm in arms for y in line.y]
+            axes.axhline(0, label="nobody", **quiet)
             axes.set_ylim(min(-0.05, *heights), 1.1 * max(0.05, *heights))
-        axes.set_xlabel(labels[0])
-        axes.set_ylabel(labels[1])
+        else:
+            axes.set_ylim(-0.03, 1.03)
+        axes.set_xlabel(plan.labels[0])
+        axes.set_ylabel(plan.labels[1])
         axes.grid(axis="y")
         figure.legend(loc="outside lower center", ncols=3, handlelength=2.2)
-        spoken = "; ".join(f"{line.arm} from {line.y[0]:.2f} to {line.y[-1]:.2f}" for line in lines)
-        return svg(figure, f"probabilities-{title}", f"{title}, {labels[1]} by {labels[0]}: {spoken}.")
+        spoken = "; ".join(f"{line.arm} from {line.y[0]:.2f} to {line.y[-1]:.2f}" for line in plan.lines)
+        alt = f"{plan.title}, {plan.labels[1]} by {plan.labels[0]}: {spoken}."
+        return svg(figure, f"probabilities-{plan.title}", alt)
 
 
 def _draw(axes: Axes, line: Line, arms: tuple[str, ...], *, marked: bool) -> None:

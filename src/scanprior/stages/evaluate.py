@@ -36,7 +36,7 @@ from scanprior.study import Study
 
 
 def run(study: Study) -> None:
-    """Write evaluate/scores.parquet, curves.parquet, summary.json and verdict.json (also at the study's top).
+    """Write evaluate/scores.parquet (and .csv), curves.parquet, summary.json and verdict.json (also at the study's top).
 
     Raises:
         StageError: when a leak is proved; no verdict is given then.
@@ -68,6 +68,7 @@ class Evaluation:
         folder = self.stage.folder
         scores = pd.concat([self._scores(arm) for arm in self.arms.values()], ignore_index=True)
         scores.to_parquet(folder / "scores.parquet", index=False)
+        scores.to_csv(folder / "scores.csv", index=False, lineterminator="\n")
         curves: dict[str, Inference] = {}
         for done, (name, arm) in enumerate(self.arms.items()):
             curves[name] = self.comparer.curve(arm)

@@ -7,23 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from scanprior.errors import StageError
 from scanprior.pipeline import STEPS, job_name
 from scanprior.report import cohort, effort, outcome
-from scanprior.report.content import Check, Montage, PriorFacts, Provenance, ReportContent, Table
+from scanprior.report.content import Check, PriorFacts, Provenance, ReportContent, Table
 from scanprior.report.content import Study as StudyFacts
+from scanprior.report.energy_use import arm_costs
 from scanprior.report.facts import facts
 from scanprior.report.journal import as_csv, checklists
 from scanprior.report.methods import methods
 from scanprior.report.numbers import count, score
 from scanprior.report.page import render
+from scanprior.stages import pictures
 from scanprior.stages.stage import open_stage, read_quarantine
 from scanprior.study import Study
-
-SHOWN = 16  # patches or filters per row of a montage
 
 
 def run(study: Study) -> None:
@@ -60,6 +59,7 @@ def gather(study: Study) -> ReportContent:
     first = first if first.name in priors else next(iter(priors.values()), first)
     found = outcome.read_verdict(verdict)
     compared = [found.primary.arm, found.primary.other] if found else list(config.arms[:2])
+    worst = outcome.worst_patients(scores, patients, compared)
     return ReportContent(
         study=_facts(study, split),
         verdict=found,
@@ -70,7 +70,8 @@ def gather(study: Study) -> ReportContent:
         best_other=verdict.get("best_without_prior"),
         arms=outcome.read_arms(verdict, validation, _training_seconds(records)),
         dice=outcome.dice_per_class(scores),
-        worst=outcome.worst_patients(scores, patients, compared),
+        worst=worst,
+        failures=pictures.failures(study, worst, compared),
         probabilities=outcome.read_probabilities(_probability_tables(study), compared),
         gaps=outcome.read_gaps(verdict, _json(study.folder("evaluate") / "summary.json"), _skipped(records)),
         checks=outcome.read_checks(verdict) + _suspects(records),
@@ -83,10 +84,10 @@ def gather(study: Study) -> ReportContent:
             [summary for folder in _shards(study, "deidentify") if (summary := _json(folder / "summary.json"))],
             _series(study), profile=config.privacy.profile, faces=config.privacy.faces, text=config.privacy.text,
         ),
-        patches=_patches(study),
-        filters=_filters(first),
-        reconstructions=_pairs(first / "reconstructions.npy", ("patches", "from the prior")),
-        samples=_pairs(first / "samples.npy", ("from noise", "from patches")),
+        patches=pictures.patches(study),
+        filters=pictures.filters(first),
+        reconstructions=pictures.pairs(first / "reconstructions.npy", ("patches", "from the prior")),
+        samples=pictures.pairs(first / "samples.npy", ("from noise", "from patches")),
         priors=tuple(_prior(name, folder, split) for name, folder in priors.items()),
         scope_counts=_scope_counts(split),
         pretraining=effort.pretraining_curves({
@@ -95,6 +96,7 @@ def gather(study: Study) -> ReportContent:
         }),
         training=effort.training_curves(histories, validation),
         costs=effort.costs(records, list(STEPS)),
+        arm_costs=arm_costs(records),
         provenance=_provenance(study, verdict, split, records),
     )  # fmt: skip
 
@@ -102,7 +104,12 @@ def gather(study: Study) -> ReportContent:
 def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
     config = study.config
     prior, patches, evaluation = config.prior, config.patches, config.evaluation
-    classes = tuple(config.task.classes.values()) if config.task.kind == "voxel" else tuple(split["classes"])
+    task = config.task
+    classes = (
+        tuple(task.classes[value] for value in sorted(task.classes))
+        if task.kind == "voxel"
+        else tuple(split["classes"])
+    )
     tested = f"{len(split['test'])} patients put aside"
     if evaluation.scheme == "cv":
         tested = f"{evaluation.folds}-fold cross-validation"
@@ -188,61 +195,6 @@ def _prior(name: str, folder: Path, split: dict[str, Any]) -> PriorFacts:
     )  # fmt: skip
 
 
-def _patches(study: Study) -> Montage | None:
-    """Central slices of the first patches of the first scans: by class where the classes are known, else by scan."""
-    folder, side = study.folder("patches"), np.array(study.config.patches.size) // 2
-    if not (folder / "index.parquet").exists():
-        return None
-    index: Any = pd.read_parquet(folder / "index.parquet")
-    files = [study.results / str(image) for image in pd.read_parquet(folder / "scans.parquet")["image"]]
-    task = study.config.task
-    labelled = index[(index["use"] == "task") & (index["target"] >= 0)]
-    by_class = task.kind == "voxel" and not labelled.empty
-    rows: list[tuple[str, np.ndarray]] = []
-    # One patch per scan and row, so that a row shows as many patients as it has patches.
-    names = ["background", *task.classes.values()] if task.kind == "voxel" else []
-    if by_class:
-        groups = [(names[target], labelled[labelled["target"] == target]) for target in range(len(names))]
-    else:
-        place = index.groupby("scan_row").cumcount()
-        groups = [(f"patch {number + 1} of each scan", index[place == number]) for number in range(3)]
-    for name, group in groups:
-        chosen = group.drop_duplicates("scan_row").head(SHOWN)
-        images = [_slice(np.load(files[row], mmap_mode="r"), np.array(centre), side)
-                  for row, *centre in chosen[["scan_row", "i", "j", "k"]].to_numpy(int)]  # fmt: skip
-        if images:
-            rows.append((name, np.stack(images)))
-    return Montage(tuple(rows)) if rows else None
-
-
-def _slice(volume: np.ndarray, centre: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """The axial slice through a patch's centre, anterior up; what lies outside the volume repeats its edge."""
-    i, j = (np.clip(np.arange(centre[d] - half[d], centre[d] + half[d] + 1), 0, volume.shape[d] - 1) for d in (0, 1))
-    return _upright(np.asarray(volume[:, :, centre[2]], np.float32)[np.ix_(i, j)])
-
-
-def _upright(slices: np.ndarray) -> np.ndarray:
-    """(…, i, j) of RAS+ volumes to picture rows and columns: anterior up, the patient's right on the left."""
-    return np.swapaxes(slices, -1, -2)[..., ::-1, ::-1]
-
-
-def _central(patches: np.ndarray) -> np.ndarray:
-    return _upright(np.asarray(patches[..., patches.shape[-1] // 2], np.float32))
-
-
-def _filters(prior: Path) -> Montage | None:
-    if not (prior / "filters.npy").exists():
-        return None
-    filters = _central(np.load(prior / "filters.npy"))
-    rows = [(f"{start + 1} to {min(start + SHOWN, len(filters))}", filters[start : start + SHOWN])
-            for start in range(0, len(filters), SHOWN)]  # fmt: skip
-    return Montage(tuple(rows), signed=True)
-
-
-def _pairs(file: Path, labels: tuple[str, str]) -> Montage | None:
-    return Montage(tuple(zip(labels, _central(np.load(file)), strict=True))) if file.exists() else None
-
-
 def _provenance(
     study: Study, verdict: dict[str, Any], split: dict[str, Any], records: Sequence[dict[str, Any]]
 ) -> Provenance:
@@ -277,7 +229,7 @@ def _draws(study: Study, arm: str, name: str) -> pd.DataFrame:
 def _probability_tables(study: Study) -> dict[str, pd.DataFrame]:
     files = {
         name: study.folder("evaluate") / f"{name}.parquet"
-        for name in ("roc", "reliability", "net_benefit", "calibration")
+        for name in ("roc", "precision_recall", "reliability", "net_benefit", "calibration")
     }
     return {name: pd.read_parquet(file) for name, file in files.items() if file.exists()}
 
