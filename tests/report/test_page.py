@@ -172,6 +172,15 @@ def test_simulated_and_quick_are_marked_before_the_verdict() -> None:
     assert "Simulated cohort" not in render(replace(content, study=replace(content.study, simulated=False)))
 
 
+def test_a_failed_check_also_stands_over_the_differences() -> None:
+    content = light(voxel_content())
+    warning = "these differences must not be used"
+    assert warning not in render(content)
+    failed = Check("canary", "border only", False, "0.9 where 0.5 is chance.")
+    page = render(replace(content, checks=(failed,)))
+    assert page.index("0.9 where 0.5 is chance.") < page.index("<svg") < page.index(warning)
+
+
 def test_an_empty_study_is_told_honestly_and_does_not_break() -> None:
     study = Study("empty", "patient", ("a", "b"), "auc", ("dbn", "scratch"), (4, 8), 2, "cv", "disjoint", 1)
     page = render(ReportContent(study=study, verdict=None))

@@ -19,7 +19,7 @@ def test_what_ran_and_held_is_named() -> None:
     told = lines(replace(voxel_content(), power="Four of five such studies would find 0.02."))
     assert told["Canaries"] == ("good", "1 of 1 came out as they must: permuted labels.")
     assert told["Leaks"][0] == "good"
-    assert told["Power"] == ("plain", "Four of five such studies would find 0.02.")
+    assert told["Power"] == ("fact", "Four of five such studies would find 0.02.")
     assert told["Plan"] == ("good", "frozen as c4c4c4c4c4c4 before the first result; no deviation.")
 
 

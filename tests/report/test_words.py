@@ -47,12 +47,12 @@ def test_a_bound_near_zero_is_shown_on_its_side() -> None:
 
 
 def test_only_the_open_verdict_says_how_many_patients_would_decide() -> None:
-    assert "about 140 tested patients" in opening(voxel_content("inconclusive")).facts
+    assert "about 140 tested patients, with these 5 draws, would" in opening(voxel_content("inconclusive")).facts
     assert "decide" not in opening(voxel_content("helps")).facts
     content = voxel_content("inconclusive")
     assert content.verdict is not None
     hopeless = replace(content, verdict=replace(content.verdict, patients_needed=None))
-    assert "alone would hardly decide it" in opening(hopeless).facts
+    assert "and draws would hardly decide it" in opening(hopeless).facts
     draws = replace(content.verdict, patients_needed=90, draws_needed=20)
     assert "about 90 tested patients and 20 draws instead of 5" in opening(replace(content, verdict=draws)).facts
     only = replace(draws, patients_needed=60)

@@ -10,7 +10,7 @@ from scanprior.report.numbers import count, listed, score
 
 
 class Vital(NamedTuple):
-    """One line: its mark (good, bad, look or plain), its name, what was found, and the section that has more."""
+    """One line: its mark (good, bad, look or fact), its name, what was found, and the section that has more."""
 
     mark: str
     name: str
@@ -22,7 +22,7 @@ def vitals(content: ReportContent) -> tuple[Vital, ...]:
     """What a reader must know of how the verdict came about, before reading on."""
     lines = [_canaries(content), _leaks(content), _shortcuts(content)]
     if content.power:
-        lines.append(Vital("plain", "Power", content.power, "checks"))
+        lines.append(Vital("fact", "Power", content.power, "checks"))
     return (*(line for line in lines if line), _plan(content.provenance))
 
 

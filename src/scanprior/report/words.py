@@ -100,10 +100,11 @@ def needed(verdict: Verdict) -> str:
     """What would decide an open verdict: tested patients, and draws where more of them are needed."""
     patients, draws = verdict.patients_needed, verdict.draws_needed or verdict.draws
     if patients is None:
-        return "more tested patients alone would hardly decide it"
+        return "more tested patients and draws would hardly decide it"
     more = f"{draws} draws instead of {verdict.draws}"
     if draws <= verdict.draws:
-        return f"about {count(patients)} tested patients would probably decide it"
+        with_these = f"with {'these' if draws > 1 else 'this'} {draws} draw{'s' if draws > 1 else ''}"
+        return f"about {count(patients)} tested patients, {with_these}, would probably decide it"
     if patients <= verdict.patients:
         return f"{more} would probably decide it, with the same patients"
     return f"about {count(patients)} tested patients and {more} would probably decide it"
