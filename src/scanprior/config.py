@@ -231,8 +231,9 @@ class StudyConfig(Section):
 
     def _rectified_machines(self) -> bool:
         """Whether any prior is a stack of machines with rectified units."""
-        kinds = {self.prior_of(arm) for arm in self.arms}
-        return "rectified" in kinds
+        own = self.prior.hidden
+        kinds = {"rectified", "shuffled"} if own == "rectified" else {"rectified"}
+        return any(self.prior_of(arm) in kinds for arm in self.arms)
 
     def public(self) -> dict[str, Any]:
         """The resolved study without what may name a hospital: paths, series names and patient ids."""

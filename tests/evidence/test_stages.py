@@ -86,6 +86,31 @@ def finished(tmp_path):
     return study
 
 
+def test_a_control_is_never_the_claim_and_stands_beside_the_prior_and_the_random_start(tmp_path):
+    study = make_study(tmp_path, arms="moments, covariates, scratch, dbn, shuffled_prior", evaluation=CV)
+    write_index(study, cohort())
+    split.run(study)
+    train_all(study, gain={"moments": 0.9, "covariates": 0.5, "scratch": -0.6, "dbn": 0.8, "shuffled_prior": 0.0})
+    evaluate.run(study)
+    verdict = json.loads((study.results / "verdict.json").read_text())
+    assert verdict["primary"]["comparison"] == "dbn − scratch"
+    assert verdict["best_without_prior"] == "covariates"
+    assert [(row["arm"], row["other"]) for row in verdict["secondary"]] == [
+        ("dbn", "covariates"), ("moments", "scratch"), ("dbn", "moments"), ("shuffled_prior", "scratch"),
+        ("dbn", "shuffled_prior"),
+    ]  # fmt: skip
+
+
+def test_controls_alone_make_no_claim(tmp_path):
+    study = make_study(tmp_path, arms="moments, scratch", evaluation=CV)
+    write_index(study, cohort())
+    split.run(study)
+    train_all(study, gain={"moments": 0.9, "scratch": -0.6})
+    evaluate.run(study)
+    verdict = json.loads((study.results / "verdict.json").read_text())
+    assert verdict["primary"] is None and "no arm with a prior" in verdict["sentence"]
+
+
 def test_a_clear_gain_ends_as_helps_with_every_field_of_the_design(finished):
     evaluate.run(finished)
     verdict = json.loads((finished.results / "verdict.json").read_text())

@@ -50,7 +50,11 @@ def patient_bags(seeds: list[int], count: int = 40) -> Bags:
     store = PatchStore(volumes, SIZE)
     centres = [uniform_positions(np.ones(SHAPE, bool), count, np.random.default_rng(row)) for row in range(len(seeds))]
     number = np.repeat(np.arange(len(seeds)), count)
-    return Bags(store, number, np.concatenate(centres), number, np.array(seeds) % 2)
+    targets = np.array(seeds) % 2
+    rng = np.random.default_rng(seeds[0])
+    age = 50 + 10 * targets + rng.normal(0, 4, len(seeds))
+    covariates = np.stack([age, rng.normal(size=len(seeds)), np.full(len(seeds), np.nan)], axis=1)
+    return Bags(store, number, np.concatenate(centres), number, targets, covariates)
 
 
 def write_prepared(folder: Path, name: str, image: np.ndarray, labels: np.ndarray | None) -> None:

@@ -99,6 +99,25 @@ def test_tables_are_coarse_and_nothing_private_is_outside_private(raw, tmp_path)
             assert not any(word.encode() in content for word in PLANTED), file.name
 
 
+def test_the_study_s_covariates_come_without_their_names_and_to_three_digits(raw, tmp_path):
+    columns = {"patient": "id", "label": "dx", "site": "centre", "covariates": ["psa Dr Planted", "bmi"]}
+    rows = [("ill", "4,251", "23"), ("well", "n/a", "1234567"), ("ill", "", "27.04"), ("well", "0.1", "19")]
+    lines = [f"MRN7{n};{dx};x;{psa};{bmi}" for n, (dx, psa, bmi) in enumerate(rows)]
+    (raw / "labels.csv").write_text("\n".join(["id;dx;centre;psa Dr Planted;bmi", *lines]) + "\n")
+    made = study(tmp_path, columns=columns)
+    index.run(made)
+    patients = pd.read_parquet(made.folder("index") / "patients.parquet")
+    assert list(patients.columns)[-2:] == ["covariate_1", "covariate_2"]
+    assert sorted(patients["covariate_1"].dropna()) == [0.1, 4.25]
+    assert sorted(patients["covariate_2"].dropna()) == [19, 23, 27, 1230000]
+    (raw / "labels.csv").write_text((raw / "labels.csv").read_text().replace("19", "slim"))
+    with pytest.raises(CohortError, match=r"covariates: number 2 of the list has 1 value that is no number") as error:
+        index.run(study(tmp_path, house="other", columns=columns))
+    assert "slim" not in str(error.value) and "bmi" not in str(error.value)
+    with pytest.raises(CohortError, match=r"number 1 of the list is the column of the patient or of the label"):
+        index.run(study(tmp_path, house="third", columns={**columns, "covariates": ["id"]}))
+
+
 def test_private_holds_the_way_back_for_its_owner_only(raw, tmp_path):
     made = study(tmp_path)
     index.run(made)

@@ -19,6 +19,7 @@ class Bags:
     centres: np.ndarray  # (n, 3) voxel that the patch is centred on
     bag: np.ndarray  # (n,) rising: 0 … number of bags − 1
     targets: np.ndarray  # (bags,) class of the bag, −1 where unknown
+    covariates: np.ndarray | None = None  # (bags, k) what is known of a patient besides the scans, NaN where it is not
 
     @classmethod
     def of_patches(cls, store: PatchStore, scan_rows: np.ndarray, centres: np.ndarray, targets: np.ndarray) -> Bags:
@@ -48,4 +49,5 @@ class Bags:
             for first, end in zip(self.starts[:-1], self.starts[1:], strict=True)
         ]
         keep = np.concatenate(chosen)
-        return Bags(self.store, self.scan_rows[keep], self.centres[keep], self.bag[keep], self.targets)
+        rows, centres, bag = self.scan_rows[keep], self.centres[keep], self.bag[keep]
+        return Bags(self.store, rows, centres, bag, self.targets, self.covariates)

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 Hidden = Literal["rectified", "bernoulli"]
-# A stack of machines of one hidden kind.
-PriorKind = Literal["rectified", "bernoulli"]
+# A stack of machines of one hidden kind; the same on patches whose voxels were shuffled; a denoising autoencoder.
+PriorKind = Literal["rectified", "bernoulli", "shuffled", "autoencoder"]
 TaskKind = Literal["patient", "voxel"]
 ArmName = Literal["dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic",
-                  "dbn_rectified", "dbn_bernoulli", "scratch_rectified", "scratch_bernoulli"]  # fmt: skip
+                  "dbn_rectified", "dbn_bernoulli", "scratch_rectified", "scratch_bernoulli",
+                  "autoencoder", "shuffled_prior", "moments", "random_features", "covariates", "position_only"]  # fmt: skip
 HIDDEN: tuple[Hidden, ...] = get_args(Hidden)
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
 
@@ -39,6 +40,12 @@ CATALOGUE: dict[ArmName, Entry] = {
     "dbn_bernoulli": Entry(prior="bernoulli", partner="scratch_bernoulli"),
     "scratch_rectified": Entry(),
     "scratch_bernoulli": Entry(),
+    "autoencoder": Entry(prior="autoencoder", partner="scratch"),
+    "shuffled_prior": Entry(prior="shuffled", partner="scratch", control=True),
+    "moments": Entry(prior="own", partner="scratch", control=True),
+    "random_features": Entry(control=True, network=False),
+    "covariates": Entry(tasks=("patient",), control=True, network=False),
+    "position_only": Entry(tasks=("voxel",), control=True, network=False),
 }
 
 

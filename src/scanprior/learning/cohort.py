@@ -61,6 +61,7 @@ class PatientCohort:
     patches: pd.DataFrame  # row (of the store), patient, i, j, k; in the order of the scans
     labels: dict[str, int]  # patient → class index
     classes: tuple[str, ...]
+    covariates: dict[str, np.ndarray] | None = None  # patient → (k,), see learning.covariates
 
     def bags(self, patients: Sequence[str]) -> Bags:
         """See `Cohort.bags`."""
@@ -86,6 +87,7 @@ class PatientCohort:
         return Bags(
             self.store, columns[:, 0], columns[:, 1:4], columns[:, 4],
             np.array([labels.get(name, -1) for name in names], dtype=np.int64),
+            None if self.covariates is None else np.array([self.covariates[name] for name in names]),
         )  # fmt: skip
 
 

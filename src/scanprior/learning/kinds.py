@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import LongTensor
 
 from scanprior.errors import ScanpriorError
+from scanprior.learning.denoising import DENOISING
 from scanprior.learning.patch_prior import Size
-from scanprior.learning.pretraining import Gather, Pretrained
+from scanprior.learning.pretraining import Gather, Pretrained, pretrain
+from scanprior.learning.shuffling import Shuffle
 
 
 class Pretrainer(Protocol):
@@ -47,8 +50,22 @@ def pretrainer(kind: str) -> Pretrainer:
     """
     match kind:
         case "rectified" | "bernoulli":
-            from scanprior.learning.pretraining import pretrain
-
             return pretrain
+        case "shuffled":
+            return _shuffled
+        case "autoencoder":
+            return _autoencoder
         case _:
             raise ScanpriorError(f"there is no way to train a prior of kind {kind!r}")
+
+
+def _shuffled(gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], **options: Any) -> Pretrained:
+    """The same stack on patches whose voxels changed places, standardised as the real ones are."""
+    view = Shuffle(prod(patch_size), seeds("pretrain", "shuffle"))
+    return pretrain(gather, rows, patch_size=patch_size, seeds=seeds, view=view, **options)
+
+
+def _autoencoder(gather: Gather, rows: int, **options: Any) -> Pretrained:
+    """The same layers, trained to denoise, at a rate of their own: the study's is that of the machines."""
+    changed: dict[str, Any] = {**options, "objective": DENOISING, "learning_rate": None}
+    return pretrain(gather, rows, **changed)

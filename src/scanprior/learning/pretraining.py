@@ -1,8 +1,9 @@
-"""Pretraining: a stack of restricted Boltzmann machines, layer by layer, under Lightning, that a kill can't undo.
+"""Pretraining: a stack of machines or of denoising autoencoders, layer by layer, under Lightning, that a kill can't undo.
 
-Lightning drives blocks of mini-batches (one mini-batch per call would cost a fifth of the time); `energy.step` alone
-writes parameters. Everything that the next step depends on is in the checkpoint: weights, velocities, chains, step
-count, generator, place in the epoch. So a run that was killed goes on where it was and ends with the same bits.
+Lightning drives blocks of mini-batches (one mini-batch per call would cost a fifth of the time); a stepper alone
+(`energy.step`, or `learning.denoising`) writes parameters. Everything that the next step depends on is in the
+checkpoint: weights, velocities, chains, step count, generator, place in the epoch. So a run that was killed goes on
+where it was and ends with the same bits.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from typing_extensions import override
 
 from scanprior.energy import diagnostics
 from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
-from scanprior.energy.objectives import Objective, objective_named
+from scanprior.energy.objectives import objective_named
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Stepper, safe_learning_rate
 from scanprior.energy.training import BATCHES_PER_BLOCK, STATISTICS_ROWS, Standardiser, blocks
 from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU, Units
+from scanprior.learning.denoising import DENOISING, RATE, DenoisingStepper
 from scanprior.learning.patch_prior import PatchPrior, Size
 from scanprior.learning.prior import Prior
 
@@ -39,6 +41,7 @@ CHAINS, SWEEPS = 50, 40  # how fast Gibbs chains forget is measured once per lay
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 Gather = Callable[[LongTensor], Tensor]
+View = Callable[[Tensor, Tensor], Tensor]  # row numbers (n,) and standardised patches (n, visible) to what is learned
 
 
 class Pretrained(NamedTuple):
@@ -66,6 +69,7 @@ def pretrain(
     log: Callable[..., None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     accelerator: str = "cpu",
+    view: View | None = None,
 ) -> Pretrained:
     """Train a prior on the patches `gather(row numbers) -> (n, visible)` for row numbers below `rows`.
 
@@ -76,9 +80,11 @@ def pretrain(
         seeds: a named hash, `seeds("pretrain", "layer", 1) -> int`.
         work: folder for checkpoints; a second call with the same arguments goes on from there.
         held_out: row numbers that are not trained on, for the free-energy gap and the reconstruction of unseen patches.
+        objective: cd1, pcd1, … for machines; denoising for a stack of denoising autoencoders.
         log: called with metrics (layer1/reconstruction, …) and the number of mini-batches so far in all layers.
-        learning_rate: of every layer; none: each layer's own `safe_learning_rate`.
+        learning_rate: of every layer; none: each layer's own `safe_learning_rate` (denoising: Adam's 0.001).
         accelerator: cpu, gpu or auto, one device.
+        view: what is learned in the place of the standardised patches.
 
     Raises:
         ValueError: there are no rows to train on, or a patch holds a number that is not finite.
@@ -94,10 +100,13 @@ def pretrain(
     measured: dict[str, float] = {}
 
     def inputs(chosen: Tensor) -> Tensor:
-        return normaliser(_finite(gather, chosen)).clamp_(-CLIP, CLIP)
+        patches = normaliser(_finite(gather, chosen)).clamp_(-CLIP, CLIP)
+        return patches if view is None else view(chosen, patches)
 
     for number, size in enumerate(layers, start=1):
-        rbm = _machine(machines, int(normaliser.mean.numel()), size, hidden, seeds("pretrain", "weights", number))
+        rbm = _machine(
+            machines, int(normaliser.mean.numel()), size, hidden, objective, seeds("pretrain", "weights", number)
+        )
         file = work / f"layer-{number}.pt"
         if file.exists():
             saved = torch.load(file, weights_only=True)
@@ -118,15 +127,17 @@ def pretrain(
             sample = source.at(kept[_some(len(kept), GAP_ROWS, seeds("pretrain", "monitor"))])
             started = source.at(kept[_some(len(kept), STATISTICS_ROWS, seeds("pretrain", "start", number))])
             rbm.start_from(started.mean(0), started.var(0, unbiased=False))
-            chosen = objective_named(objective, batch_size=batch_size)
-            rate = learning_rate
-            if rate is None:
-                rate = safe_learning_rate(rbm, started, batch_size=batch_size, sweeps=chosen.k)
-            module = Pretraining(
-                rbm, source, objective=chosen, epochs=epochs, batch_size=batch_size, per_epoch=per_epoch,
-                seed=seeds("pretrain", "chain", number), learning_rate=rate,
-                sample=sample, unseen=None if unseen is None else source.at(unseen), tell=tell,
-            )  # fmt: skip
+            stepper = _stepper(
+                rbm,
+                objective,
+                started,
+                batch_size,
+                epochs * per_epoch,
+                seeds("pretrain", "chain", number),
+                learning_rate,
+            )
+            seen_and_unseen = (sample, None if unseen is None else source.at(unseen))
+            module = Pretraining(stepper, source, per_epoch=per_epoch, monitored=seen_and_unseen, tell=tell)
             order = EpochBlocks(kept, batch_size, seeds("pretrain", "order", number))
             _fit(module, order, epochs, work / f"layer-{number}.ckpt", accelerator)
             rbm = module.stepper.rbm.cpu()
@@ -140,8 +151,12 @@ def pretrain(
             (work / f"layer-{number}.ckpt").unlink(missing_ok=True)
         machines.append(rbm)
     return Pretrained(
-        Prior(DBN(machines), mean=normaliser.mean, std=normaliser.std, patch_size=patch_size).eval(), measured
-    )
+        Prior(
+            DBN(machines), mean=normaliser.mean, std=normaliser.std, patch_size=patch_size,
+            model="autoencoder" if objective == DENOISING else "machines",
+        ).eval(),
+        measured,
+    )  # fmt: skip
 
 
 class EpochBlocks:
@@ -179,17 +194,16 @@ class Pretraining(pl.LightningModule):
     """One machine's training: each Lightning step is a block of mini-batches of `source`."""
 
     def __init__(
-        self, rbm: RBM, source: Source, *, objective: Objective, epochs: int, batch_size: int, per_epoch: int,
-        seed: int, learning_rate: float, sample: Tensor, unseen: Tensor | None, tell: Callable[[dict[str, float], int], None],
+        self, stepper: Stepper | DenoisingStepper, source: Source, *, per_epoch: int,
+        monitored: tuple[Tensor, Tensor | None], tell: Callable[[dict[str, float], int], None],
     ) -> None:  # fmt: skip
         super().__init__()
         self.automatic_optimization = False
-        self.stepper = Stepper(
-            rbm, objective, batch_size=batch_size, steps=epochs * per_epoch, seed=seed, learning_rate=learning_rate
-        )
+        self.stepper = stepper
         self.per_epoch, self.tell = per_epoch, tell
-        self.last: dict[str, float] = {"learning_rate": learning_rate}
-        self._source, self._sample, self._unseen = source, sample, unseen
+        self.last: dict[str, float] = {"learning_rate": stepper.learning_rate}
+        self._source = source
+        self._sample, self._unseen = monitored
 
     @override
     def get_extra_state(self) -> dict[str, float]:
@@ -228,15 +242,18 @@ class Pretraining(pl.LightningModule):
         if self._unseen is not None:
             unseen = self._unseen.to(self.device)
             metrics["unseen_reconstruction"] = diagnostics.reconstruction(rbm, unseen).mean
-            with suppress(NoClosedForm):  # rectified units: the reconstruction of unseen patches has to do
-                metrics["free_energy_gap"] = diagnostics.free_energy_gap(rbm, seen, unseen).gap
+            # Rectified units have none in closed form, an autoencoder none at all: their reconstruction has to do.
+            with suppress(NoClosedForm):
+                if isinstance(self.stepper, Stepper):
+                    metrics["free_energy_gap"] = diagnostics.free_energy_gap(rbm, seen, unseen).gap
         return {name: float(value) for name, value in metrics.items()}
 
     @torch.no_grad()
     def _chain_metrics(self) -> dict[str, float]:
         """How fast Gibbs chains forget, from data and from noise; nothing where no side holds the other."""
         rbm = self.stepper.rbm
-        if rbm.visible.unbounded and rbm.hidden.unbounded:
+        # An autoencoder has neither energy nor chains.
+        if isinstance(self.stepper, DenoisingStepper) or (rbm.visible.unbounded and rbm.hidden.unbounded):
             return {}
         generator = Generator(self.device).manual_seed(self.stepper.seed)
         chains = diagnostics.chains(rbm, self._sample[:CHAINS].to(self.device), SWEEPS, generator)
@@ -285,11 +302,26 @@ def _layer_input(
     return Source(look_up), scaler
 
 
-def _machine(machines: list[RBM], visible: int, size: int, hidden: str, seed: int) -> RBM:
+def _stepper(
+    rbm: RBM, objective: str, data: Tensor, batch_size: int, steps: int, seed: int, learning_rate: float | None
+) -> Stepper | DenoisingStepper:  # fmt: skip
+    if objective == DENOISING:
+        return DenoisingStepper(rbm, steps=steps, seed=seed, learning_rate=learning_rate or RATE)
+    chosen = objective_named(objective, batch_size=batch_size)
+    rate = learning_rate
+    if rate is None:
+        rate = safe_learning_rate(rbm, data, batch_size=batch_size, sweeps=chosen.k)
+    return Stepper(rbm, chosen, batch_size=batch_size, steps=steps, seed=seed, learning_rate=rate)
+
+
+def _machine(machines: list[RBM], visible: int, size: int, hidden: str, objective: str, seed: int) -> RBM:
     below = visible_above(machines[-1].hidden) if machines else Gaussian(visible)
     if hidden not in HIDDEN:
         raise ValueError(f"hidden units are {' or '.join(sorted(HIDDEN))}; got {hidden!r}")
-    return RBM(below, HIDDEN[hidden](size), generator=Generator().manual_seed(seed))
+    generator = Generator().manual_seed(seed)
+    if objective == DENOISING:  # its gradient starts from the weights themselves, which must not be near zero then
+        return RBM(below, HIDDEN[hidden](size), centered=False, std=below.size**-0.5, generator=generator)
+    return RBM(below, HIDDEN[hidden](size), generator=generator)
 
 
 def _normaliser(gather: Gather, kept: Tensor, seed: int) -> Standardiser:

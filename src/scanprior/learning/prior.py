@@ -1,11 +1,11 @@
-"""The pretrained prior: a deep belief net with the normaliser of its patches; saved, it works outside the pipeline."""
+"""The pretrained prior: a stack of layers with the normaliser of its patches; saved, it works outside the pipeline."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +19,7 @@ from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Units
 from scanprior.errors import ScanpriorError
 from scanprior.learning.patch_prior import FORMAT, FORMAT_VERSION, PatchPrior, Size
 
+Model = Literal["machines", "autoencoder"]
 KINDS: dict[str, type[Units]] = {"bernoulli": Bernoulli, "gaussian": Gaussian, "rectified": ReLU}
 
 
@@ -26,18 +27,20 @@ class Prior(PatchPrior):
     """A stack of restricted Boltzmann machines over patches, with the per-voxel mean and std it was trained with.
 
     Patches are (n, visible), C order, in the intensities of the prepared volumes; `visible` = product of `patch_size`.
+    model: machines, or autoencoder: the same layers were trained to denoise, and nothing can be drawn from them.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, dbn: DBN, *, mean: Tensor, std: Tensor, patch_size: Size) -> None:
+    def __init__(self, dbn: DBN, *, mean: Tensor, std: Tensor, patch_size: Size, model: Model = "machines") -> None:
         super().__init__()
         if not len(mean) == len(std) == dbn.sizes[0]:
             raise ValueError(
                 f"mean and std have {len(mean)} and {len(std)} values, the net {dbn.sizes[0]} visible units"
             )
-        self.dbn, self.patch_size = dbn, patch_size
+        self.dbn, self.patch_size, self.model = dbn, patch_size, model
+        self.generates = model == "machines"
         self.register_buffer("mean", mean.detach().clone())
         self.register_buffer("std", std.detach().clone())
 
@@ -75,6 +78,9 @@ class Prior(PatchPrior):
     def summary(self) -> str:
         kinds = ", ".join(f"{rbm.visible.kind}-{rbm.hidden.kind}" for rbm in self.dbn.machines)
         units = " - ".join(str(size) for size in self.sizes)
+        if self.model == "autoencoder":
+            hidden = self.dbn.machines[0].hidden.kind
+            return f"A stacked denoising autoencoder with tied weights ({hidden} hidden units), with {units} units."
         return f"A stack of restricted Boltzmann machines ({kinds}), with {units} units."
 
     @override
@@ -86,10 +92,13 @@ class Prior(PatchPrior):
             {"visible": units(rbm.visible), "hidden": units(rbm.hidden), "centered": rbm.centered}
             for rbm in self.dbn.machines
         ]
-        return {"format": FORMAT, "version": FORMAT_VERSION, "patch_size": list(self.patch_size), "layers": layers}
+        base = {"format": FORMAT, "version": FORMAT_VERSION, "patch_size": list(self.patch_size), "layers": layers}
+        return base if self.model == "machines" else {**base, "model": self.model}
 
     @override
     def generate(self, n: int, generator: Generator, *, sweeps: int = 1000, start: Tensor | None = None) -> Tensor:
+        if not self.generates:
+            raise TypeError("nothing can be drawn from an autoencoder; only machines are a model of the patches")
         begin = None if start is None else self.normalise(start)
         return self.dbn.generate(n, generator, sweeps=sweeps, start=begin) * self.std + self.mean
 
@@ -141,8 +150,9 @@ def load_prior(folder: Path | str) -> Prior:
     ]
     visible = structure["layers"][0]["visible"]["size"]
     prior = Prior(
-        DBN(machines), mean=torch.zeros(visible), std=torch.ones(visible), patch_size=tuple(structure["patch_size"])
-    )
+        DBN(machines), mean=torch.zeros(visible), std=torch.ones(visible), patch_size=tuple(structure["patch_size"]),
+        model=structure.get("model", "machines"),
+    )  # fmt: skip
     prior.load_state_dict(tensors)
     return prior.eval()
 

@@ -14,7 +14,7 @@ def make_arm(name: str, setup: Setup) -> Arm:
         ScanpriorError: there is no such arm, or it starts from a prior and there is none.
     """
     match stem(name):  # dbn_bernoulli is dbn with that hidden kind; the caller's Setup says it
-        case "dbn":
+        case "dbn" | "autoencoder" | "shuffled_prior":  # the same fine-tuning of another prior
             from scanprior.learning.arms import dbn
 
             return dbn.arm(setup)
@@ -38,5 +38,21 @@ def make_arm(name: str, setup: Setup) -> Arm:
             from scanprior.learning.arms import pca_logistic
 
             return pca_logistic.arm(setup)
+        case "moments":
+            from scanprior.learning.arms import moments
+
+            return moments.arm(setup)
+        case "random_features":
+            from scanprior.learning.arms import random_features
+
+            return random_features.arm(setup)
+        case "covariates":
+            from scanprior.learning.arms import covariates
+
+            return covariates.arm(setup)
+        case "position_only":
+            from scanprior.learning.arms import position_only
+
+            return position_only.arm(setup)
         case _:
             raise ScanpriorError(f"there is no arm {name!r}", hint=f"arms: {', '.join(ARMS)}")

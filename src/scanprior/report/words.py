@@ -15,6 +15,12 @@ ARMS = {
     "cnn": "a small 3-D convolutional network",
     "logistic": "logistic regression on the voxels",
     "pca_logistic": "logistic regression on principal components",
+    "autoencoder": "the same network started from a stacked denoising autoencoder",
+    "shuffled_prior": "control: the same network started from a prior of patches whose voxels were shuffled",
+    "moments": "control: the same network from a random start with the mean and variance of the prior's weights",
+    "random_features": "control: the same network frozen at its random start, logistic regression on its features",
+    "covariates": "control: age, sex, scanner, site and the study's covariates alone, no image",
+    "position_only": "control: the place of a patch alone, no voxel",
 }
 KINDS = {"rectified": "noisy rectified hidden units", "bernoulli": "Bernoulli hidden units"}
 SCOPES = {

@@ -55,6 +55,7 @@ class Patient:
     sex: str | None
     split: str | None
     scans: int
+    covariates: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -280,6 +281,7 @@ def _patients(
                 sex=person.sex or next(iter(sexes), None),
                 split=person.split,
                 scans=len(own),
+                covariates=person.covariates,
             )
         )
     return people

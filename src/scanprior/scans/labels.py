@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from scanprior.scans.bids import whole_years
 from scanprior.scans.table import Table
 
 SEXES = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "w": "F", "2": "F", "o": "O", "other": "O"}
+MISSING = ("na", "n/a", "nan", "none", "null", "-", ".", "?")  # what tables write where a number is not known
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
           "test": "test", "pool": "pool", "unlabelled": "pool"}  # fmt: skip
 # More classes than this is a measurement or a name, not a class.
@@ -46,6 +48,7 @@ class Person:
     age: int | None = None
     sex: str | None = None
     split: str | None = None
+    covariates: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,6 +106,7 @@ def join_labels(table: Table, columns: Columns, identities: Iterable[str]) -> Jo
                     tuple(torn),
                 )
             )
+    problems += _covariate_problems(rows.values(), columns)
     persons = {identity: _person(group, columns) for identity, group in rows.items()}
     if columns.split:
         odd = [i for i, group in rows.items() if (v := _first(group, columns.split)) and v.lower() not in SPLITS]
@@ -154,7 +158,35 @@ def _person(rows: Sequence[dict[str, str | None]], columns: Columns) -> Person:
         age=whole_years(_first(rows, columns.age)),
         sex=SEXES.get(sex.lower()) if sex else None,
         split=SPLITS.get(split.lower()) if split else None,
+        covariates=tuple(_coarse(_first(rows, column)) for column in columns.covariates),
     )
+
+
+def _covariate_problems(groups: Iterable[Sequence[dict[str, str | None]]], columns: Columns) -> list[Problem]:
+    """One problem for each covariate that is no column of numbers; its name is not shown, its place is."""
+    found: list[Problem] = []
+    groups = list(groups)
+    for number, column in enumerate(columns.covariates, start=1):
+        where = f"cohort.columns.covariates: number {number} of the list"
+        if column in (columns.patient, columns.label):
+            found.append(Problem(f"{where} is the column of the patient or of the label, which is no covariate"))
+            continue
+        values = [_first(group, column) for group in groups]
+        wrong = sum(value is not None and value.lower() not in MISSING and _coarse(value) is None for value in values)
+        if wrong:
+            found.append(
+                Problem(f"{where} has {_count(wrong, 'value')} that is no number; code categories as 0 and 1 first")
+            )
+    return found
+
+
+def _coarse(text: str | None) -> float | None:
+    """A number to three significant digits, so that no long id and no date gets through; None where there is none."""
+    try:
+        value = float((text or "").replace(",", "."))
+    except ValueError:
+        return None
+    return float(f"{value:.3g}") if math.isfinite(value) else None
 
 
 def _first(rows: Sequence[dict[str, str | None]], column: str | None) -> str | None:

@@ -29,6 +29,7 @@ from scanprior.evidence.plan import deviations, plan_digest, plan_of
 from scanprior.evidence.shortcuts import Shortcut, shortcuts
 from scanprior.evidence.tables import Arm, Design, design_of, long_scores, read_arm
 from scanprior.evidence.verdict import sentence
+from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.pipeline import job_name
 from scanprior.privacy.pseudonyms import patient_pseudonym
 from scanprior.stages.stage import Stage, open_stage
@@ -115,9 +116,8 @@ class Evaluation:
 
     def _verdict(self, curves: dict[str, Inference], leaks: list[Leak]) -> dict[str, Any]:
         config, metric, design = self.stage.study.config, self.design.metric, self.design
-        partners = partners_of(config)
-        names = list(self.arms)
-        pair = primary_pair(names, partners)
+        partners, names = partners_of(config), list(self.arms)
+        pair = primary_pair(names, _claims(partners))
         best = best_by_validation(self.validation, [name for name in names if name not in partners])
         found: dict[str, Any] = {
             "schema": content.SCHEMA, "study": config.study, "metric": metric, "best_without_prior": best,
@@ -153,11 +153,14 @@ class Evaluation:
         return primary if best == pair[1] else self.comparer.compare(self.arms[pair[0]], self.arms[best])
 
     def _secondary(
-        self, names: list[str], partners: dict[str, str], best: str | None, pair: tuple[str, str]
+        self, names: list[str], partners: dict[ArmName, ArmName], best: str | None, pair: tuple[str, str]
     ) -> list[dict[str, Any]]:
-        found = [
-            self.comparer.compare(self.arms[a], self.arms[b]) for a, b in secondary_pairs(names, partners, best, pair)
-        ]
+        pairs = secondary_pairs(names, _claims(partners), best, pair)
+        for arm, other in partners.items():
+            if CATALOGUE[arm].control:  # what a control gains over a random start, and what the prior gains over it
+                pairs += [(arm, other)] if other in names else []
+                pairs.append((pair[0], arm))
+        found = [self.comparer.compare(self.arms[a], self.arms[b]) for a, b in pairs]
         return [
             {**content.comparison(one, self.rules, self.design.metric), "p_holm": p}
             for one, p in zip(found, adjusted(found), strict=True)
@@ -188,9 +191,14 @@ METRIC_WORDS = {"auc": "AUC", "log_loss": "log-likelihood per patient (nats)", "
                 "accuracy": "accuracy", "dice": "Dice"}  # fmt: skip
 
 
-def partners_of(config: StudyConfig) -> dict[str, str]:
+def partners_of(config: StudyConfig) -> dict[ArmName, ArmName]:
     """Each arm with a prior and the arm that has the same network from a random start."""
     return {arm: partner for arm in config.arms if (partner := config.partner_of(arm))}
+
+
+def _claims(partners: dict[ArmName, ArmName]) -> dict[str, str]:
+    """The partners of arms that may carry a claim; those of controls are left out."""
+    return {arm: other for arm, other in partners.items() if not CATALOGUE[arm].control}
 
 
 def _tables(study: Study, arm: str, name: str) -> pd.DataFrame:

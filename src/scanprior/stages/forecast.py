@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scanprior.config import StudyConfig
+from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.learning.kernels import kernels
 from scanprior.study import Study
 
@@ -75,7 +76,7 @@ def forecast(study: Study, size: Size, *, cores: int | None = None) -> Forecast:
         "patches": STARTUP["plain"] + PER_SCAN["patches"] * size.scans,
         "pretrain": jobs["pretrain"] * STARTUP["torch"]
         + len(study.jobs("pretrain")) * _pretraining(config, size) / gflops,
-        "train": sum(_arm(config, size, str(job["arm"]), gflops) for job in study.jobs("train")),
+        "train": sum(_arm(config, size, job["arm"], gflops) for job in study.jobs("train")),
         "evaluate": STARTUP["plain"] + 0.5 * len(config.arms),
         "report": STARTUP["plain"] + 3.0,
     }
@@ -155,13 +156,13 @@ def _pretraining(config: StudyConfig, size: Size) -> float:
     return 1.6 * 5 * 2 * _products(config) * patches * config.prior.epochs
 
 
-def _arm(config: StudyConfig, size: Size, arm: str, gflops: float) -> float:
+def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:
     """Processor seconds of one arm on one draw."""
     evaluation = config.evaluation
     folds = evaluation.folds if evaluation.scheme == "cv" else 1
     fits = folds * len(evaluation.budgets) * evaluation.trials
     per_patch = 2 * _products(config) / gflops
-    if arm in ("logistic", "pca_logistic"):
+    if not CATALOGUE[arm].network:
         return STARTUP["plain"] + 1.0 + FEATURE_FIT * fits + _dense(config, size, per_patch / 10)
     if arm == "cnn":
         per_patch = CNN_SLOWDOWN * 2 * _kernel_products(config) / gflops

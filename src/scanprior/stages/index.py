@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,8 +107,15 @@ def identity(source: Source) -> str:
 
 
 def patient_table(study: Study, cohort: Cohort) -> pd.DataFrame:
-    """index/patients.parquet: one row per patient, sorted by order; sites coded A, B, … by frequency."""
+    """index/patients.parquet: one row per patient, sorted by order; sites coded A, B, … by frequency.
+
+    The study's covariates are covariate_1, covariate_2, …, since a column's name may tell what a table's owner would not.
+    """
     sites = coded([person.site for person in cohort.patients])
+    own = {
+        f"covariate_{number + 1}": pd.Series([_nth(p.covariates, number) for p in cohort.patients], dtype="float64")
+        for number in range(len(study.config.cohort.columns.covariates))
+    }
     return pd.DataFrame(
         {
             "patient": pd.Series([patient_pseudonym(study.key, p.identity) for p in cohort.patients], dtype="string"),
@@ -120,8 +127,14 @@ def patient_table(study: Study, cohort: Cohort) -> pd.DataFrame:
             "sex": pd.Series([p.sex for p in cohort.patients], dtype="string"),
             "split": pd.Series([p.split for p in cohort.patients], dtype="string"),
             "n_scans": pd.Series([p.scans for p in cohort.patients], dtype="int64"),
+            **own,
         }
     )
+
+
+def _nth(values: Sequence[float | None], number: int) -> float | None:
+    """A patient without a row in the table has no values."""
+    return values[number] if number < len(values) else None
 
 
 def scan_table(study: Study, cohort: Cohort) -> pd.DataFrame:

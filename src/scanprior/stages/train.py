@@ -16,6 +16,7 @@ from scanprior.evidence.splits import members
 from scanprior.learning.arm import Arm, Setup
 from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.learning.cohort import Cell, Cohort, PatientCohort, VoxelCohort
+from scanprior.learning.covariates import covariate_table
 from scanprior.learning.experiment import run_arm
 from scanprior.learning.registry import make_arm
 from scanprior.patches.store import PatchStore
@@ -31,7 +32,7 @@ def run(study: Study, *, arm: ArmName, draw: int) -> None:
     with open_stage(study, "train", job=job_name(arm=arm, draw=draw), arm=arm, draw=draw) as stage:
         split = json.loads((study.folder("split") / "split.json").read_text(encoding="utf-8"))
         cells = cells_of(split, draw)
-        cohort = _cohort(study, split, {name for cell in cells for name in (*cell.train, *cell.valid, *cell.test)})
+        cohort = _cohort(study, arm, split, {name for cell in cells for name in (*cell.train, *cell.valid, *cell.test)})
         arm_for = cache(lambda fold: _arm(study, arm, draw, fold, split))
         results = run_arm(
             arm_for, cells, cohort, draw=draw, trials=study.config.evaluation.trials,
@@ -81,7 +82,7 @@ def _arm(study: Study, name: ArmName, draw: int, fold: int, split: dict[str, Any
     return made
 
 
-def _cohort(study: Study, split: dict[str, Any], patients: set[str]) -> Cohort:
+def _cohort(study: Study, arm: ArmName, split: dict[str, Any], patients: set[str]) -> Cohort:
     """The scans and patches of some patients; only their volumes are packed."""
     folder, task = study.folder("patches"), study.config.task
     every = pd.read_parquet(folder / "scans.parquet")
@@ -100,9 +101,16 @@ def _cohort(study: Study, split: dict[str, Any], patients: set[str]) -> Cohort:
         names = tuple(task.classes[value] for value in values)
         return VoxelCohort(store, patches, scans.assign(stem=stems), values, names, task.region_dilation)
     table = pd.read_parquet(study.folder("index") / "patients.parquet")
+    table = table.loc[table["patient"].isin(sorted(patients))]
     classes = tuple(split["classes"])
-    known = table[table["labelled"].astype(bool) & table["patient"].isin(sorted(patients))]
+    known = table[table["labelled"].astype(bool)]
     labels = {
         str(name): classes.index(str(label)) for name, label in zip(known["patient"], known["label"], strict=True)
     }
-    return PatientCohort(store, patches, labels, classes)
+    return PatientCohort(store, patches, labels, classes, _covariates(study, table) if arm == "covariates" else None)
+
+
+def _covariates(study: Study, patients: pd.DataFrame) -> dict[str, np.ndarray]:
+    """What is known of each patient besides the scans."""
+    table = covariate_table(patients, pd.read_parquet(study.folder("index") / "scans.parquet"))
+    return {str(name): row for name, row in zip(table.index, table.to_numpy(), strict=True)}

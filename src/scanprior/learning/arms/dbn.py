@@ -11,29 +11,37 @@ from scanprior.errors import ScanpriorError
 from scanprior.learning.arm import Settings, Setup, Space
 from scanprior.learning.arms import scratch
 from scanprior.learning.network import Standardise, dense_network, start
-from scanprior.learning.network_arm import NetworkArm
+from scanprior.learning.network_arm import Build, NetworkArm
 from scanprior.learning.prior import Prior
 
 # What `scratch` may tune, and how much slower the pretrained layers learn than the new one.
 SPACE: Space = {**scratch.SPACE, "pretrained_rate": (1.0, 0.3, 0.1)}
 
 
-def arm(setup: Setup) -> NetworkArm:
-    """Fine-tune `setup.prior`.
+def arm(setup: Setup, start: Build | None = None) -> NetworkArm:
+    """Fine-tune `setup.prior`, or what `start` makes of it.
 
     Raises:
         ScanpriorError: there is no prior.
     """
+    prior_of(setup)
+    return NetworkArm(setup, start or build, SPACE, own_statistics=True, groups=slower_below)
+
+
+def prior_of(setup: Setup) -> Prior:
+    """The prior that the arm starts from.
+
+    Raises:
+        ScanpriorError: there is none.
+    """
     if not isinstance(setup.prior, Prior):
-        raise ScanpriorError("the arm dbn starts from a prior, and there is none", hint="run the stage pretrain first")
-    return NetworkArm(setup, build, SPACE, own_statistics=True, groups=slower_below)
+        raise ScanpriorError("this arm starts from a prior, and there is none", hint="run the stage pretrain first")
+    return setup.prior
 
 
 def build(setup: Setup, settings: Settings, generator: torch.Generator | None) -> nn.Module:
     """The prior's upward pass with a last layer, small and random when a generator is given."""
-    prior = setup.prior
-    if not isinstance(prior, Prior):
-        raise TypeError("the arm dbn needs a Prior")
+    prior = prior_of(setup)
     network = dense_network((*prior.sizes, setup.classes), prior.hidden, dropout=settings["dropout"])
     layers = linear_layers(network)
     if generator is not None:

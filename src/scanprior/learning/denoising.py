@@ -1,0 +1,99 @@
+"""The step of a denoising autoencoder, in the place of a machine's: same layers, same network upward, another lesson.
+
+Vincent et al. 2010 (JMLR 11), section 3: part of the input is set to zero, and the layer learns to give back the whole.
+The weights are tied (section 4.1 lets either be), so that a layer is a pair of layers and a weight as a machine is, and one
+container holds both. Squared error on standardised values, cross-entropy on probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from scanprior.energy.rbm import RBM
+from scanprior.energy.step import DEFAULT, STATS_ROWS, Diverged, Stats
+from scanprior.energy.units import Gaussian
+
+DENOISING = "denoising"  # the objective's name
+MASKED = 0.25  # share of inputs set to zero; Vincent et al. try 0.1, 0.25 and 0.4
+RATE = 1e-3  # of Adam
+SMALLEST_RATE = 1e-12
+
+
+class DenoisingStepper(nn.Module):
+    """Trains the layers of `rbm` by denoising; Adam's moments, step count and generator are its state.
+
+    Args:
+        steps: how many mini-batches the whole training has; the rate is constant in the first half, then falls to zero.
+        seed: seeds the generator of the masks.
+    """
+
+    def __init__(self, rbm: RBM, *, steps: int, seed: int, learning_rate: float = RATE) -> None:
+        super().__init__()
+        self.rbm, self.steps, self.seed, self.learning_rate = rbm, steps, seed, learning_rate
+        self.step = 0
+        self._restored: dict[str, Any] | None = None
+        self._made: tuple[torch.optim.Optimizer, Generator] | None = None
+
+    @property
+    def _tools(self) -> tuple[torch.optim.Optimizer, Generator]:
+        """Optimiser and generator, on the device of the weights, as the state says."""
+        if self._made is None:
+            rbm = self.rbm
+            adam = torch.optim.Adam([rbm.weight, rbm.visible.bias, rbm.hidden.bias], lr=self.learning_rate, fused=True)
+            generator = Generator(rbm.weight.device).manual_seed(self.seed)
+            if self._restored is not None:
+                adam.load_state_dict(self._restored["adam"])
+                generator.set_state(self._restored["generator"].cpu())
+            self._made = adam, generator
+        return self._made
+
+    @override
+    def get_extra_state(self) -> dict[str, Any]:
+        adam, generator = self._tools
+        return {"step": self.step, "adam": adam.state_dict(), "generator": generator.get_state()}
+
+    @override
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.step, self._restored, self._made = int(state["step"]), state, None
+
+    def block(self, batches: Iterable[Tensor]) -> Stats:
+        """Train on mini-batches (n, visible), one update each; returns what the last one looked like.
+
+        Raises:
+            Diverged: when the loss is no longer a finite number.
+        """
+        adam, generator = self._tools
+        batch, loss = torch.empty(0), torch.zeros(())
+        for batch in batches:
+            kept = torch.empty_like(batch).uniform_(generator=generator).ge_(MASKED)
+            loss = self._loss(batch * kept, batch)
+            for group in adam.param_groups:
+                group["lr"] = max(self.learning_rate * DEFAULT.rate(self.step / max(1, self.steps)), SMALLEST_RATE)
+            adam.zero_grad(set_to_none=True)
+            loss.backward()
+            adam.step()
+            self.step += 1
+        if not bool(torch.isfinite(loss)):
+            raise Diverged(f"training diverged by step {self.step}: the loss is no longer finite")
+        return self._stats(batch[:STATS_ROWS])
+
+    def _loss(self, masked: Tensor, whole: Tensor) -> Tensor:
+        rbm = self.rbm
+        code = rbm.hidden.activation()(masked @ rbm.weight + rbm.hidden.bias)
+        total = code @ rbm.weight.t() + rbm.visible.bias
+        if isinstance(rbm.visible, Gaussian):
+            return functional.mse_loss(total, whole)
+        return functional.binary_cross_entropy_with_logits(total, whole)
+
+    @torch.no_grad()
+    def _stats(self, batch: Tensor) -> Stats:
+        rbm = self.rbm
+        code = rbm.hidden.mean(rbm.hidden_field(batch))
+        again = rbm.visible.mean(rbm.visible_field(code))
+        return Stats((again - batch).square().mean(), code.mean())
