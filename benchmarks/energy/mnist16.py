@@ -43,8 +43,8 @@ def likelihood(
 def main() -> None:
     """Print the likelihoods."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--rate", type=float, default=0.05)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="the machine without offsets beside it")
     given = parser.parse_args()

@@ -51,6 +51,26 @@ def test_hidden_conditional_is_that_of_the_enumerated_joint(pair):
 
 
 @pytest.mark.parametrize("pair", ["bernoulli-bernoulli", "softmax-bernoulli", "bernoulli-softmax"])
+def test_visible_conditional_is_that_of_the_enumerated_joint(pair):
+    rbm = PAIRS[pair]()
+    v, h = rbm.visible.states(), rbm.hidden.states()
+    joint = torch.stack([-rbm.energy(state.expand(len(h), -1), h) for state in v])
+    torch.testing.assert_close(rbm.visible.mean(rbm.visible_field(h)), joint.softmax(0).t() @ v)
+
+
+def test_gaussian_visible_conditional_is_the_shape_of_the_joint():
+    """Of exp(-E(v, h)) in v: its mode is the mean, its curvature one over the variance."""
+    rbm = PAIRS["gaussian-bernoulli"]()
+    for h in rbm.hidden.states():
+        mean = rbm.visible.mean(rbm.visible_field(h[None])).detach().requires_grad_()
+        energy = rbm.energy(mean, h[None]).sum()
+        (slope,) = torch.autograd.grad(energy, mean, create_graph=True)
+        (curvature,) = torch.autograd.grad(slope.sum(), mean)
+        torch.testing.assert_close(slope, torch.zeros_like(slope))
+        torch.testing.assert_close(curvature[0], torch.exp(-rbm.visible.log_variance))
+
+
+@pytest.mark.parametrize("pair", ["bernoulli-bernoulli", "softmax-bernoulli", "bernoulli-softmax"])
 def test_hidden_free_energy_sums_the_joint_over_visible_states(pair):
     rbm = PAIRS[pair]()
     v, h = rbm.visible.states(), rbm.hidden.states()

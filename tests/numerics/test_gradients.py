@@ -11,6 +11,7 @@ from torch import Generator
 
 from scanprior.energy.objectives import CD, PCD
 from scanprior.energy.step import Schedule, Stepper
+from scanprior.energy.tempering import Tempered
 from scanprior.energy.training import fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian, Softmax
 
@@ -162,3 +163,30 @@ def test_constant_columns_leave_a_learned_variance_finite():
     fit_rbm(rbm, data, epochs=50, generator=Generator().manual_seed(2), objective=CD(1, sample_visible=True))
     assert all(torch.isfinite(parameter).all() for parameter in rbm.parameters())
     assert float(rbm.visible.log_variance[2].detach()) == -4.0
+
+
+def test_tempered_chains_in_equilibrium_give_the_likelihood_gradient():
+    rbm = machine(Bernoulli(4), Bernoulli(3))
+    data, states = draws(rbm, 7), rbm.hidden.states()
+    objective, generator = Tempered(3, 8000, k=2), Generator().manual_seed(1)
+    objective.begin(rbm, generator)
+    visible = rbm.visible.states()
+    joint = torch.stack([-rbm.energy(visible, h.expand(len(visible), -1)) for h in states]).detach()
+    for level, beta in enumerate((0.0, 0.5, 1.0)):
+        p = (beta * joint).logsumexp(1).softmax(0)
+        drawn = torch.multinomial(p, 8000, replacement=True, generator=generator)
+        objective.chain[8000 * level : 8000 * (level + 1)] = states[drawn]
+    change = update_of(rbm, data, objective)
+    for name, gradient in likelihood_gradient(rbm, data, log_z_of(rbm)).items():
+        torch.testing.assert_close(change[name], gradient, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_step_is_a_mean_over_rows_whatever_their_number(pair):
+    """Each row three times over is the same step; so is the negative phase three times over."""
+    rbm = PAIRS[pair](True)
+    data, model = draws(rbm, 5), draws(rbm, 4, seed=3)
+    once = update_of(rbm, data, Exact(model))
+    again = update_of(rbm, data.repeat(3, 1), Exact(model.repeat(3, 1)))
+    for name, change in once.items():
+        torch.testing.assert_close(again[name], change, rtol=1e-9, atol=1e-12)
