@@ -1,8 +1,8 @@
 """Plant identifiers in every readable DICOM file at hand, de-identify, and count what survives.
 
-    python benchmarks/privacy/planted.py [--every N] [--options]
+    python benchmarks/privacy/planted.py [--every N] [--first K] [--options]
 
-Carriers are pydicom's own test files and SCANPRIOR_DATA/dicom (every N-th with --every). Prints per profile (and with
+Carriers are pydicom's own test files and SCANPRIOR_DATA/dicom (every N-th from the K-th on). Prints per profile (and with
 --options per option of PS3.15) files, survivors, crashes and what was processed, beside the limits of 0, 0 and 95 %.
 Faces and burned-in text are measured elsewhere (faces.py), so both are kept here, and once more text is left to `auto`.
 """
@@ -39,11 +39,12 @@ def main() -> None:
     """Plant, run every configuration, print; exit 1 when anything survived or crashed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--options", action="store_true")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    carriers = readable()[:: arguments.every]
+    carriers = readable()[arguments.first :: arguments.every]
     wanted = [("basic", (), "keep"), ("research", (), "keep"), ("research", (), "auto")]
     if arguments.options:
         wanted += [("basic", (option,), "keep") for option in OPTIONS]

@@ -92,6 +92,20 @@ def test_every_file_has_one_line_in_an_order_that_says_nothing(raw, tmp_path):
     assert not (tmp_path / "out" / folder.PROGRESS).exists()
 
 
+def test_a_fault_in_one_file_stops_no_other_and_is_not_quoted(raw, tmp_path, monkeypatch):
+    real = folder.dicom.clean_instance
+
+    def faulty(dataset, **options):
+        if dataset.PatientID.endswith("3"):
+            raise ZeroDivisionError(dataset.PatientName)
+        return real(dataset, **options)
+
+    monkeypatch.setattr(folder.dicom, "clean_instance", faulty)
+    done = deidentify_folder(raw, tmp_path / "out", key=KEY, faces="keep")
+    assert done.files == {"written": 4, "quarantined": 2} and done.reasons == {"unexpected": 1, "not-an-image": 1}
+    assert b"PERSON" not in b"".join(output(tmp_path / "out").values())
+
+
 def test_progress_counts_up_to_all_files(raw, tmp_path):
     seen = []
     deidentify_folder(

@@ -28,7 +28,9 @@ NAMES = Names("P-0123456789", -400, KEY)
 
 def cleaned(dataset: Dataset | bytes, *, name: str = "research", text: str = "auto") -> Dataset:
     content = dataset if isinstance(dataset, bytes) else saved(dataset)
-    instance = clean_instance(read(io.BytesIO(content)), profile=profile(name), names=NAMES, text=text, digest="0")
+    instance = clean_instance(
+        read(io.BytesIO(content)), profile=profile(name), names=NAMES, text=text, digest=lambda: "0"
+    )
     return dcmread(io.BytesIO(instance.encode()))
 
 
@@ -110,7 +112,9 @@ def test_a_second_run_changes_no_pixel_and_keeps_the_marks():
 
 def test_meta_is_fresh_and_preamble_zero():
     content = saved(carrier())
-    instance = clean_instance(read(io.BytesIO(content)), profile=profile("basic"), names=NAMES, text="auto", digest="0")
+    instance = clean_instance(
+        read(io.BytesIO(content)), profile=profile("basic"), names=NAMES, text="auto", digest=lambda: "0"
+    )
     made = instance.encode()
     assert made[:128] == bytes(128)
     meta = dcmread(io.BytesIO(made)).file_meta
@@ -195,7 +199,9 @@ def test_every_attribute_of_the_dictionary_filled_with_a_token():
             if tag not in pixels and DicomDictionary[tag][0] != "SQ":
                 vr = DicomDictionary[tag][0].split(" ")[0]
                 dataset._dict[Tag(tag)] = RawDataElement(Tag(tag), vr, 12, b"QZXSECRETKWV", 0, False, True)
-        made = clean_instance(dataset, profile=profile("research"), names=NAMES, text="auto", digest="0").encode()
+        made = clean_instance(
+            dataset, profile=profile("research"), names=NAMES, text="auto", digest=lambda: "0"
+        ).encode()
         assert b"QZXSECRET" not in made.replace(b"\0", b"")
 
 
@@ -227,7 +233,7 @@ def test_signed_pixels_keep_their_sign_and_lose_hidden_bits():
 def test_blanking_writes_native_pixels():
     before = carrier()
     instance = clean_instance(
-        read(io.BytesIO(saved(before))), profile=profile("basic"), names=NAMES, text="auto", digest="0"
+        read(io.BytesIO(saved(before))), profile=profile("basic"), names=NAMES, text="auto", digest=lambda: "0"
     )
     where = np.zeros((before.Rows, before.Columns), bool)
     where[:40] = True
@@ -244,5 +250,7 @@ def test_nothing_of_a_value_is_in_a_refusal():
         saved(carrier())[:900],
     ):
         with pytest.raises(Refused) as caught:
-            clean_instance(read(io.BytesIO(content)), profile=profile("basic"), names=NAMES, text="auto", digest="0")
+            clean_instance(
+                read(io.BytesIO(content)), profile=profile("basic"), names=NAMES, text="auto", digest=lambda: "0"
+            )
         assert "QZX" not in str(caught.value) and caught.value.__cause__ is None

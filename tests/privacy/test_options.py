@@ -31,7 +31,9 @@ def single(row) -> int | None:
 
 def cleaned(dataset: Dataset, *options: str, profile: str = "basic") -> Dataset:
     chosen = rules.profile(profile, options)
-    instance = clean_instance(read(io.BytesIO(saved(dataset))), profile=chosen, names=NAMES, text="keep", digest="0")
+    instance = clean_instance(
+        read(io.BytesIO(saved(dataset))), profile=chosen, names=NAMES, text="keep", digest=lambda: "0"
+    )
     return dcmread(io.BytesIO(instance.encode()))
 
 

@@ -7,14 +7,18 @@ import struct
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
 
 from scanprior import __version__
 from scanprior.privacy import pixels
@@ -31,6 +35,9 @@ READ_ERRORS = (ValueError, TypeError, AttributeError, NotImplementedError, KeyEr
                RecursionError, struct.error, zlib.error)  # fmt: skip
 _CORE = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID",
          "InstanceNumber", "Modality", "BodyPartExamined")  # fmt: skip
+
+_CORE_TAGS = [Tag(word) for word in _CORE]
+_LAST_CORE = max(_CORE_TAGS)
 
 
 @dataclass
@@ -70,11 +77,10 @@ def read(path: Path | io.BytesIO, *, only_core: bool = False) -> Dataset:
     Raises:
         Refused: not DICOM, or broken.
     """
-    options: dict[str, Any] = {"stop_before_pixels": True, "specific_tags": list(_CORE)} if only_core else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
         try:
-            return dcmread(path, **options)
+            return _parsed(path, only_core=only_core, force=False)
         except InvalidDicomError:
             pass
         except READ_ERRORS:
@@ -82,12 +88,24 @@ def read(path: Path | io.BytesIO, *, only_core: bool = False) -> Dataset:
         try:
             if isinstance(path, io.BytesIO):
                 path.seek(0)
-            dataset = dcmread(path, force=True, **options)
+            dataset = _parsed(path, only_core=only_core, force=True)
         except READ_ERRORS:
             raise Refused("not-an-image", "the file is no DICOM or NIfTI image") from None
     if "SOPClassUID" not in dataset or "SOPInstanceUID" not in dataset:
         raise Refused("not-an-image", "the file is no DICOM or NIfTI image")
     return dataset
+
+
+def _parsed(path: Path | io.BytesIO, *, only_core: bool, force: bool) -> Dataset:
+    if not only_core:
+        # From memory: pydicom reads element by element, and a file's calls cost more than the copy.
+        return dcmread(path if isinstance(path, io.BytesIO) else io.BytesIO(path.read_bytes()), force=force)
+    with nullcontext(path) if isinstance(path, io.BytesIO) else path.open("rb") as stream:
+        return read_partial(stream, stop_when=_past_core, force=force, specific_tags=list(_CORE_TAGS))
+
+
+def _past_core(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return int.__gt__(tag, _LAST_CORE)  # pydicom's own comparison costs more than reading the element
 
 
 def identity(dataset: Dataset) -> str:
@@ -106,8 +124,10 @@ def first(dataset: Dataset, keyword: str) -> str:
     return "" if value is None else str(value).strip(" \0")
 
 
-def clean_instance(dataset: Dataset, *, profile: Profile, names: Names, text: Choice, digest: str) -> Instance:
-    """De-identify one image; `digest` (of the file's bytes) names it where its own UIDs are missing.
+def clean_instance(
+    dataset: Dataset, *, profile: Profile, names: Names, text: Choice, digest: Callable[[], str]
+) -> Instance:
+    """De-identify one image; `digest` (of the file's bytes, worked out only then) names it where its own UIDs are missing.
 
     Raises:
         Refused: with the reason why the file must not be written.
@@ -118,7 +138,7 @@ def clean_instance(dataset: Dataset, *, profile: Profile, names: Names, text: Ch
         kept = clean_header(dataset, profile=profile, names=names, actions=actions)
         for tag in (STUDY_UID, SERIES_UID, SOP_UID):
             if not _uid_text(kept, tag):
-                kept[tag] = text_element("UI", uid(names.key, f"missing {tag:08x} {digest}"))
+                kept[tag] = text_element("UI", uid(names.key, f"missing {tag:08x} {digest()}"))
         why = doubt(kept, flag=first(dataset, "BurnedInAnnotation"), image_type=_image_type(dataset))
         if why and text != "keep":
             raise Refused("burned-in-text", why)

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,37 +65,49 @@ class Outcome:
     removed: NDArray[np.bool_] | None = None
 
 
+class _Cleaned(NamedTuple):
+    """An image that waits to be written: its pseudonym in the audit, and its file's digest on demand."""
+
+    label: str
+    instance: Instance
+    digest: Callable[[], str]
+
+
 def deidentify_series(files: Sequence[tuple[Path, str]], *, names: Names, settings: Settings, folder: Path) -> Outcome:
     """De-identify the DICOM files (path, name relative to the source) of one series into
     `folder`/study/series/instance.dcm."""
     outcome = Outcome()
-    good: list[tuple[str, Instance, str]] = []
+    good: list[_Cleaned] = []
+    taken: set[Path] = set()
     for path, relative in files:
         label = file_pseudonym(settings.key, relative)
+        digest = cache(partial(_digest, path, names.key))  # rarely asked for
         try:
-            dataset = dicom.read(path)
-            digest = _digest(path, names.key)
-            good.append(
-                (
-                    label,
-                    dicom.clean_instance(
-                        dataset, profile=settings.profile, names=names, text=settings.text, digest=digest
-                    ),
-                    digest,
-                )
+            instance = dicom.clean_instance(
+                dicom.read(path), profile=settings.profile, names=names, text=settings.text, digest=digest
             )
         except Refused as refused:
             outcome.lines.append(_refused(label, names.patient, refused))
-    if good and settings.faces != "keep":
+            continue
+        except Exception as error:  # noqa: BLE001  one file's fault in any library must not stop the others, nor be quoted
+            fault = Refused(
+                "unexpected", f"an unforeseen {type(error).__name__} while the file was cleaned; please report it"
+            )
+            outcome.lines.append(_refused(label, names.patient, fault))
+            continue
+        if settings.faces == "keep":  # no image waits for the others
+            _write_instance(_Cleaned(label, instance, digest), names, folder, taken, outcome)
+        else:
+            good.append(_Cleaned(label, instance, digest))
+    if good:
         try:
-            _remove_face([instance for _, instance, _ in good], outcome, settings)
+            _remove_face([one.instance for one in good], outcome, settings)
         except Refused as refused:
-            outcome.lines += [_refused(label, names.patient, refused) for label, _, _ in good]
+            outcome.lines += [_refused(one.label, names.patient, refused) for one in good]
             outcome.face = "quarantined"
             good = []
-    taken: dict[Path, bytes] = {}
-    for label, instance, digest in good:
-        _write_instance(label, instance, digest, names, folder, taken, outcome)
+    for one in good:
+        _write_instance(one, names, folder, taken, outcome)
     return outcome
 
 
@@ -134,27 +147,26 @@ def write(target: Path, content: bytes) -> None:
         raise
 
 
-def _write_instance(
-    label: str, instance: Instance, digest: str, names: Names, folder: Path, taken: dict[Path, bytes], outcome: Outcome
-) -> None:
+def _write_instance(one: _Cleaned, names: Names, folder: Path, taken: set[Path], outcome: Outcome) -> None:
+    instance = one.instance
     study, series, name = instance.path()
     content = instance.encode()
-    own = hashlib.sha256(content).digest()
     target = folder / study / series / f"{name}.dcm"
-    if taken.get(target) == own:
+    if target in taken and target.read_bytes() != content:
+        # Another image under the same SOP Instance UID: both are kept.
+        target = target.with_name(f"{name}-{one.digest()[:12]}.dcm")
+    if target in taken:
         outcome.lines.append(
-            Line(label, names.patient, "duplicate", "duplicate", "the same image as another file", {}, (), "")
+            Line(one.label, names.patient, "duplicate", "duplicate", "the same image as another file", {}, (), "")
         )
         return
-    if target in taken:  # another image under the same SOP Instance UID: both are kept
-        target = target.with_name(f"{name}-{digest[:12]}.dcm")
-    taken[target] = own
+    taken.add(target)
     write(target, content)
-    relative = target.relative_to(folder).as_posix()
+    relative = f"{study}/{series}/{target.name}"
     codes = tuple(sorted(instance.profile.codes(*instance.performed)))
     outcome.written.append(relative)
     outcome.lines.append(
-        Line(label, names.patient, "written", "", "", dict(sorted(instance.actions.items())), codes, relative)
+        Line(one.label, names.patient, "written", "", "", dict(sorted(instance.actions.items())), codes, relative)
     )
 
 

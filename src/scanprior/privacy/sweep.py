@@ -137,8 +137,8 @@ def _hit(tag: int, vr: str, value: bytes, known: Known) -> bool:
         )
     if vr in _BINARY:
         # Some letters and digits make numbers that pass every check of size.
-        plain = value.replace(b"\0", b"").lower()
-        return len(plain) < 4096 and any(
+        plain = value.replace(b"\0", b"").lower() if len(value) < 4096 else b""
+        return any(
             len(found) > 3 and found.isascii() and found.encode() in plain for group in known[:2] for found in group
         )
     return False
