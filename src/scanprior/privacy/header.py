@@ -32,7 +32,8 @@ _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC"))
 CHARSET = 0x00080005
 _LAST_CLEANING = "113105"  # CID 7050 up to here cleans, from 113106 on it retains
 DEIDENTIFIED, METHOD, METHOD_CODES, DATES = 0x00120062, 0x00120063, 0x00120064, 0x00280303
-NO_FEATURES = 0x00280302
+NO_FEATURES, NO_WRITING = 0x00280302, 0x00280301
+CLEAN_PIXELS = "clean_pixel_data"
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
 STUDY_UID, SERIES_UID, SOP_UID, SOP_CLASS = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016
 _DATES_WORD = {"retain_long_full_dates": "UNMODIFIED", "retain_long_modified_dates": "MODIFIED"}
@@ -77,8 +78,8 @@ def mark(
     identity_removed: bool,
     version: str,
 ) -> None:
-    """Write what was done into `kept`: (0012,0062) to (0012,0064) and (0028,0303), and (0028,0302) when a face was
-    removed.
+    """Write what was done into `kept`: (0012,0062) to (0012,0064) and (0028,0303), (0028,0301) when writing was
+    looked for, and (0028,0302) when a face was removed.
 
     Codes of an earlier tool stay where they are still true (profile and cleaning; what it retained may be gone by
     now).
@@ -90,6 +91,8 @@ def mark(
     kept[DATES] = text_element(
         "CS", next((word for option, word in _DATES_WORD.items() if option in profile.options), "REMOVED")
     )
+    if CLEAN_PIXELS in performed:
+        kept[NO_WRITING] = text_element("CS", "NO")
     if "clean_recognizable_visual_features" in performed:
         kept[NO_FEATURES] = text_element("CS", "NO")
 

@@ -21,9 +21,18 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
 from scanprior import __version__
-from scanprior.privacy import pixels
+from scanprior.privacy import pixels, recognition
 from scanprior.privacy.encode import Element, Elements, encode_file, text_element
-from scanprior.privacy.header import SERIES_UID, SOP_UID, STUDY_UID, Names, clean_header, earlier_codes, mark
+from scanprior.privacy.header import (
+    CLEAN_PIXELS,
+    SERIES_UID,
+    SOP_UID,
+    STUDY_UID,
+    Names,
+    clean_header,
+    earlier_codes,
+    mark,
+)
 from scanprior.privacy.pseudonyms import identity_of, uid
 from scanprior.privacy.refused import Refused
 from scanprior.privacy.rules import Profile
@@ -52,6 +61,7 @@ class Instance:
     performed: tuple[str, ...] = ()
     clean_text: bool = True
     names: Names | None = field(default=None, repr=False)
+    stored: np.ndarray | None = field(default=None, repr=False)  # decoded pixels, once some were blanked
 
     def path(self) -> tuple[str, str, str]:
         """Study, series and instance UIDs of the output: the names of its folders and its file."""
@@ -59,10 +69,31 @@ class Instance:
 
     def blank(self, where: np.ndarray, fill: int) -> None:
         """Set the stored values inside the mask `where` (rows, columns) to `fill`; the frame becomes native."""
-        stored = np.array(self.original.pixel_array)
+        stored = np.array(self.original.pixel_array) if self.stored is None else self.stored
         stored[where] = fill
-        self.syntax = pixels.replace_pixels(self.elements, stored)
+        self._replace(stored)
         self.actions["blanked"] += 1
+
+    def remove_writing(self, *, vouch: bool) -> None:
+        """Blank the writing in all frames and, for risky classes, `vouch` for what is left.
+
+        Raises:
+            Refused: the pixels cannot be decoded, or writing may be left.
+        """
+        from scanprior.privacy.burned import remove_writing
+
+        frames = pixels.decoded(self.original)
+        cleaned = remove_writing(self.original, frames, vouch=vouch)
+        if cleaned.stored is not None:
+            single = "NumberOfFrames" not in self.original or len(cleaned.stored) == 1
+            self._replace(cleaned.stored[0] if single else cleaned.stored)
+            self.actions["writing-blanked"] += cleaned.frames
+        self.performed += (CLEAN_PIXELS,)
+        self.clean_text = True
+
+    def _replace(self, stored: np.ndarray) -> None:
+        self.stored = stored
+        self.syntax = pixels.replace_pixels(self.elements, stored)
 
     def encode(self) -> bytes:
         """The bytes of the output file, with the marks of what was done."""
@@ -140,13 +171,17 @@ def clean_instance(
             if not _uid_text(kept, tag):
                 kept[tag] = text_element("UI", uid(names.key, f"missing {tag:08x} {digest()}"))
         why = doubt(kept, flag=first(dataset, "BurnedInAnnotation"), image_type=_image_type(dataset))
-        if why and text != "keep":
-            raise Refused("burned-in-text", why)
+        looked_for = (bool(why) and text != "keep") or text == "remove"
+        if looked_for and not recognition.available():
+            raise Refused("burned-in-text", f"{why}, and no text recognition is installed to look for it")
         syntax = pixels.clean_pixels(dataset, kept, syntax=_syntax(dataset), actions=actions)
         sweep(kept, known_values(dataset, options=profile.options), actions, key=names.key)
         if earlier_codes(dataset):
             actions["already-deidentified"] += 1
-    return Instance(kept, syntax, dataset, profile, +actions, clean_text=not why, names=names)
+        made = Instance(kept, syntax, dataset, profile, +actions, clean_text=not why, names=names)
+        if looked_for:
+            made.remove_writing(vouch=bool(why))
+    return made
 
 
 def _image_type(dataset: Dataset) -> str:

@@ -9,16 +9,18 @@ from collections import Counter
 
 import numpy as np
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
+from pydicom.uid import UID
 
 from scanprior.privacy.codestream import Shape, scrubber
-from scanprior.privacy.encode import EXPLICIT_LITTLE, Element, Elements, Frames
+from scanprior.privacy.encode import EXPLICIT_LITTLE, Element, Elements, Frames, text_element
 from scanprior.privacy.refused import Refused
 
 PIXELS = 0x7FE00010
 _LETTERS = re.compile(rb"[0-9A-Za-z^]{8,}")
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99", ""}
+_SYNTAX = {(True, True): "1.2.840.10008.1.2", (False, True): EXPLICIT_LITTLE, (False, False): "1.2.840.10008.1.2.2"}
 _LUTS = {0x00281101: 0x00281201, 0x00281102: 0x00281202, 0x00281103: 0x00281203, 0x00283002: 0x00283006}
 
 
@@ -59,12 +61,44 @@ def clean_pixels(dataset: Dataset, kept: Elements, *, syntax: str, actions: Coun
 
 
 def replace_pixels(kept: Elements, stored: np.ndarray) -> str:
-    """Put changed stored values into `kept` as native pixels; returns Explicit VR Little Endian, the syntax to
-    write."""
+    """Put changed values, as `decoded` gives them, into `kept` as native pixels; returns Explicit VR Little Endian, the
+    syntax to write."""
     kept[PIXELS] = Element(
         "OW" if stored.dtype.itemsize > 1 else "OB", stored.astype(stored.dtype.newbyteorder("<")).tobytes()
     )
+    if number(kept, 0x00280002, 1) == 3:  # decoding gave RGB, sample by sample
+        kept[0x00280004] = text_element("CS", "RGB")
+        kept[0x00280006] = Element("US", b"\0\0")
     return EXPLICIT_LITTLE
+
+
+def decoded(dataset: Dataset) -> np.ndarray:
+    """The stored values of all frames (frames, rows, columns[, 3]), without bits above BitsStored; YBR as RGB.
+
+    Raises:
+        Refused: none of the decoders can.
+    """
+    try:
+        if not getattr(
+            dataset, "file_meta", None
+        ):  # written before there were preambles: the encoding it was read with
+            implicit, little = dataset.original_encoding
+            dataset.file_meta = FileMetaDataset()
+            dataset.file_meta.TransferSyntaxUID = UID(_SYNTAX[bool(implicit), bool(little)])
+        values = np.array(dataset.pixel_array)
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        KeyError,
+        RuntimeError,
+        struct.error,
+        MemoryError,
+    ):
+        raise Refused("undecodable", "the pixels cannot be decoded to look for writing in them") from None
+    single = values.ndim == (3 if int(dataset.get("SamplesPerPixel", 1)) > 1 else 2)
+    return values[np.newaxis] if single else values
 
 
 def number(kept: Elements, tag: int, default: int | None = None) -> int:

@@ -195,7 +195,7 @@ def _remove_face(instances: list[Instance], outcome: Outcome, settings: Settings
         where = found.removed[:, :, k].T
         if where.any():
             instance.blank(where, _stored_value(instance.original, floor))
-        instance.performed = (_DEFACED,)
+        instance.performed += (_DEFACED,)
     if len(grid.order) != len(instances):
         raise Refused("face-doubt", "some images of the series are not part of its volume")
 

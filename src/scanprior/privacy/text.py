@@ -1,4 +1,4 @@
-"""Whether names may be burned into the pixels: the class of the object decides; without OCR a doubt is a quarantine.
+"""Whether names may be burned into the pixels: the class of the object decides; a doubt asks for text recognition.
 
 A tomograph writes text into an image only when a person or a post-processing step makes a picture of it. So an
 original (or primary) slice of CT, MR, PET or NM passes, and whatever is a photograph of a screen, a projection or
@@ -43,7 +43,7 @@ def doubt(kept: Elements, *, flag: str, image_type: str) -> str:
     """
     sop_class = _text(kept, 0x00080016)
     if sop_class in RISKY:
-        return "text may be burned into images of this class, and no text recognition is installed to look for it"
+        return "text may be burned into images of this class"
     if sop_class not in TOMOGRAPHIC:
         raise Refused(
             "unsupported-object", "this is no image of a kind that can be de-identified here (report, document, …)"

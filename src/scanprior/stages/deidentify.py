@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 
 from scanprior import __version__
 from scanprior.errors import ScanpriorError, StageError
-from scanprior.privacy import audit, rules
+from scanprior.privacy import audit, recognition, rules
 from scanprior.privacy.audit import Line, Tally
 from scanprior.privacy.crosswalk import Crosswalk, Keyed, crosswalk_beside
 from scanprior.privacy.folder import deidentify_tree, quiet
@@ -48,6 +48,8 @@ def run(study: Study, *, shard: int) -> None:
     with open_stage(study, "deidentify", job=f"shard-{shard}", shard=shard) as stage:
         quiet()
         privacy = study.config.privacy
+        if privacy.text == "remove":
+            recognition.require()
         settings = Settings(study.key, rules.profile(privacy.profile), privacy.faces, privacy.text, _assemble)
         scans = pd.read_parquet(study.folder("index") / "scans.parquet")
         scans = scans.loc[scans["shard"] == shard].sort_values("order")
@@ -178,10 +180,7 @@ def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic
             that cannot be used, a dst that was made with another key.
     """
     if text == "remove":
-        raise ScanpriorError(
-            "text 'remove' needs text recognition, which is not installed",
-            hint="use auto: risky images are quarantined",
-        )
+        recognition.require()
     if pseudonyms not in ("keyed", "random") or (pseudonyms == "random" and crosswalk is None):
         raise ScanpriorError(f"pseudonyms {pseudonyms!r} are not offered", hint="allowed: keyed, random")
     source, target = src.resolve(), dst.resolve()
@@ -198,7 +197,8 @@ def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic
         )
     settings = Settings(key, rules.profile(profile, options), faces, text, _assemble)
     facts = {"tool": f"scanprior {__version__}", "PS3.15": rules.edition(), "profile": profile, "options": settings.profile.options,
-             "faces": faces, "text": text, "pseudonyms": pseudonyms}  # fmt: skip
+             "faces": faces, "text": text,
+             "text recognition": recognition.statement(), "pseudonyms": pseudonyms}  # fmt: skip
     facts["config digest"] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     target.mkdir(parents=True, exist_ok=True)
     naming = Crosswalk(crosswalk, key) if crosswalk is not None and pseudonyms == "random" else nullcontext(Keyed(key))
