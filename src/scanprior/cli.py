@@ -212,7 +212,7 @@ def track(study: StudyPath, following: Annotated[bool, typer.Option("--follow", 
 
 @app.command()
 def export(study: StudyPath, folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
-    """Export the prior (safetensors and model card) and the splits (nnU-Net's splits_final.json).
+    """Export priors (safetensors, model card), splits (nnU-Net's splits_final.json), and report, scores and checklists.
 
     Example: scanprior export config/demo.yaml exported/
     """

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from report_example import voxel_content
 
+from scanprior.report import words
 from scanprior.report.annex import Shortcut
-from scanprior.report.content import Check, Provenance, ReportContent
+from scanprior.report.content import Check, Difference, Provenance, ReportContent
 from scanprior.report.vitals import vitals
 
 
@@ -25,7 +27,9 @@ def test_what_ran_and_held_is_named() -> None:
 
 def test_without_a_record_nothing_is_good() -> None:
     told = lines(replace(voxel_content(), checks=(), power="", provenance=Provenance(None, None)))
-    assert {name: mark for name, (mark, _) in told.items()} == {"Canaries": "look", "Leaks": "look", "Plan": "look"}
+    assert {name: mark for name, (mark, _) in told.items()} == dict.fromkeys(
+        ("Controls", "Canaries", "Leaks", "Plan"), "look"
+    )
 
 
 def test_failures_and_doubts_are_counted() -> None:
@@ -58,3 +62,20 @@ def test_deviations_are_all_listed() -> None:
     mark, said = lines(replace(content, provenance=origin))["Plan"]
     assert mark == "look"
     assert "2 deviations: seed was 0 and is 1; arms were a and are b." in said
+
+
+def test_a_gain_that_a_control_shares_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = voxel_content()
+    assert lines(content)["Controls"][0] == "look", "without controls a gain may have other causes"
+    for arm in ("moments", "covariates"):
+        monkeypatch.setitem(words.ARMS, arm, f"control: {arm}")
+    study = replace(content.study, arms=("dbn", "scratch", "moments", "covariates"))
+    for low, mark, said in (
+        (0.002, "good", "dbn does better than moments;"),
+        (-0.002, "look", "not shown to do better than moments"),
+    ):
+        row = Difference("dbn", "moments", None, 0.01, low, 0.02)
+        told = lines(replace(content, study=study, differences=(*content.differences, row)))["Controls"]
+        assert told[0] == mark
+        assert said in told[1]
+        assert "covariates stands in the table of arms" in told[1]

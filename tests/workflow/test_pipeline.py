@@ -117,6 +117,8 @@ def test_export_and_load_in_a_fresh_process(house: Path, tmp_path: Path) -> None
     )
     assert done.stdout.strip() == "(4, 8)", done.stderr
     assert "# Prior of the study tiny" in (tmp_path / "out/prior/model_card.md").read_text()
+    assert {file.name for file in (tmp_path / "out/journal").iterdir()} == {
+        "report.html", "verdict.json", "scores.csv", "methods.md", "tripod_ai.csv", "claim.csv", "stard_ai.csv"}  # fmt: skip
     folds = json.loads((tmp_path / "out/splits_final.json").read_text())
     assert all(set(fold) == {"train", "val"} and not set(fold["train"]) & set(fold["val"]) for fold in folds)
 

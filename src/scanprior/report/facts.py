@@ -50,7 +50,7 @@ def _cohort(content: ReportContent) -> dict[str, str]:
     ages = [f"{name}: {known[name]}" for name in ("age in years", "sex") if known.get(name, "not known") != "not known"]
     flow = [f"{name}: {number}" for name, number in (row[:2] for row in content.scope_counts)]
     return {
-        "data": _rows("", known, ("patients", "of them labelled", "scans", "format", "modality", "scanners")),
+        "data": _rows("Cohort: ", known, ("patients", "of them labelled", "scans", "format", "modality", "scanners")),
         "sites": _rows("Sites under letters: ", known, ("sites",), bare=True),
         "quarantine": set_aside,
         "deidentification": f"De-identified with the {facts_of.profile} profile; faces: {facts_of.faces}; text in the picture: "
@@ -79,7 +79,7 @@ def _methods(content: ReportContent) -> dict[str, str]:
     patient = study.task == "patient"
     return {
         "preparation": _rows("Prepared scans: ", setup, ("voxel size", "intensity")),
-        "patches": _rows("", setup, ("patches",)),
+        "patches": _rows("Taken from each scan: ", setup, ("patches",)),
         "partitions": _rows("Split by patient: ", setup, ("test",), bare=True) + f" Scope {study.scope}: {SCOPES.get(study.scope, '')}.",
         "budgets": f"Budgets of {listed(study.budgets)} labelled patients, validation included, nested in each of "
                    f"{study.draws} draws that all arms share.",
@@ -87,7 +87,7 @@ def _methods(content: ReportContent) -> dict[str, str]:
         "model": f"Arms: {'; '.join(described)}.",
         "initialisation": "Arms named dbn start from the prior, all other networks at random."
                           if any(arm.startswith("dbn") for arm in study.arms) else "",
-        "prior": f"Priors: {'; '.join(priors)}. {_rows('', setup, ('prior', 'pretraining'))}" if priors else "",
+        "prior": f"Priors: {'; '.join(priors)}. {_rows('Their settings: ', setup, ('prior', 'pretraining'))}" if priors else "",
         "training": f"Every arm has {study.trials} tuning trials on the same draws; the settings chosen are in the table of arms.",
         "selection": "Trial and epoch are chosen on validation patients, who count as labelled; tested patients choose nothing.",
         "no_ensemble": "No ensemble: each prediction comes from one network.",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from scanprior.report.content import Provenance, ReportContent
 from scanprior.report.numbers import count, listed, score
+from scanprior.report.words import is_control
 
 
 class Vital(NamedTuple):
@@ -20,10 +21,31 @@ class Vital(NamedTuple):
 
 def vitals(content: ReportContent) -> tuple[Vital, ...]:
     """What a reader must know of how the verdict came about, before reading on."""
-    lines = [_canaries(content), _leaks(content), _shortcuts(content)]
+    lines = [_controls(content), _canaries(content), _leaks(content), _shortcuts(content)]
     if content.power:
         lines.append(Vital("fact", "Power", content.power, "checks"))
     return (*(line for line in lines if line), _plan(content.provenance))
+
+
+def _controls(content: ReportContent) -> Vital | None:
+    """Whether the prior does better than arms that have something of it but not what it learned."""
+    if content.verdict is None:
+        return None
+    arm = content.verdict.primary.arm
+    controls = [one for one in content.study.arms if is_control(one)]
+    if not controls:
+        said = "none in this study, so a gain could have other causes than what the prior learned (the size of its weights, say)."
+        return Vital("look", "Controls", said, "arms")
+    rows = {
+        row.other: row for row in content.differences if row.arm == arm and row.budget is None and row.other in controls
+    }
+    above = [name for name, row in rows.items() if row.low > 0]
+    open_ = [name for name, row in rows.items() if not row.low > 0]
+    rest = [name for name in controls if name not in rows]
+    said = [f"{arm} does better than {listed(above)}"] if above else []
+    said += [f"it is not shown to do better than {listed(open_)}, whose gain it may share"] if open_ else []
+    said += [f"{listed(rest)} stand{'s' if len(rest) == 1 else ''} in the table of arms"] if rest else []
+    return Vital("look" if open_ else "good" if above else "fact", "Controls", f"{'; '.join(said)}.", "arms")
 
 
 def _canaries(content: ReportContent) -> Vital:

@@ -55,6 +55,11 @@ def describe_arm(arm: str) -> str:
     return ARMS.get(arm, "")
 
 
+def is_control(arm: str) -> bool:
+    """Whether an arm only shows what else could explain a gain."""
+    return describe_arm(arm).startswith("control:")
+
+
 def opening(content: ReportContent) -> Opening:
     """Verdict sentence, its plain second sentence and the sentence on labels saved; a failed check comes instead of them."""
     failed = [check.sentence for check in content.checks if check.passed is False]

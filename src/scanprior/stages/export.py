@@ -1,4 +1,4 @@
-"""Export what outlives the pipeline: the prior with its model card, and the splits as nnU-Net reads them."""
+"""Export what outlives the pipeline: priors with model cards, splits as nnU-Net reads them, and what a journal asks for."""
 
 from __future__ import annotations
 
@@ -10,9 +10,22 @@ from scanprior.errors import ScanpriorError
 from scanprior.evidence.nnunet import splits_final
 from scanprior.study import Study
 
+# What goes with a manuscript: folder below the study's results ("" = top) and pattern.
+JOURNAL = (
+    ("", "report.html"),
+    ("", "verdict.json"),
+    ("evaluate", "scores.csv"),
+    ("report", "methods.md"),
+    ("report", "*.csv"),
+)
+
 
 def export(study: Study, folder: Path) -> list[str]:
-    """Write every prior of a finished study and `splits_final.json` to `folder`; returns a line for each file."""
+    """Write every prior, `splits_final.json` and, in journal/, report, scores and checklists; returns a line for each file.
+
+    Raises:
+        ScanpriorError: the study has no prior yet.
+    """
     priors = sorted(file.parent for file in study.results.glob("prior*/prior.safetensors"))
     split = study.results / "split" / "split.json"
     if not priors or not split.is_file():
@@ -27,5 +40,11 @@ def export(study: Study, folder: Path) -> list[str]:
     file = folder / "splits_final.json"
     file.write_text(json.dumps(splits_final(json.loads(split.read_text())), indent=1) + "\n", encoding="utf-8")
     written.append(f"{file}")
+    for below, pattern in JOURNAL:
+        for source in sorted((study.results / below).glob(pattern)):
+            target = folder / "journal" / source.name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, target)
+            written.append(f"{target}")
     written.append(f'to use the prior: scanprior.load_prior("{folder / priors[0].name}")')
     return written
