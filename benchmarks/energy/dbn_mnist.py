@@ -118,8 +118,8 @@ def main() -> None:
     """Pretrain, fine-tune, print; with --table, the rows of fewer labels instead."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", action="store_true")
-    parser.add_argument("--pretraining", type=int, default=20, help="epochs per machine")
-    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--pretraining", type=int, default=10, help="epochs per machine")
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--seed", type=int, default=0)
