@@ -61,6 +61,7 @@ class Outcome:
     lines: list[Line] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     face: str = "kept"
+    information: float = 0.0  # nats of the fit
     grid: Grid | None = None
     removed: NDArray[np.bool_] | None = None
 
@@ -184,8 +185,9 @@ def _remove_face(instances: list[Instance], outcome: Outcome, settings: Settings
         raise Refused("face-doubt", "the series does not make one volume, so that its faces cannot be removed")
     from scanprior.privacy.face import look  # registration: imported only where there is a volume
 
+    outcome.grid = grid
     found = look(grid.array, grid.affine, elsewhere=elsewhere)
-    outcome.face, outcome.grid = found.verdict, grid
+    outcome.face, outcome.information = found.verdict, found.information
     if found.removed is None:
         return
     outcome.removed = found.removed
@@ -212,8 +214,9 @@ def _deface_volume(stored: Stored, outcome: Outcome, actions: Counter[str]) -> S
         else values.reshape((*values.shape, 1, 1)[:3])
     )
     volume = np.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
+    outcome.grid = Grid(volume, stored.affine, ())
     found = look(volume, stored.affine)
-    outcome.face, outcome.grid = found.verdict, Grid(volume, stored.affine, ())
+    outcome.face, outcome.information = found.verdict, found.information
     if found.removed is None:
         return stored
     outcome.removed = found.removed

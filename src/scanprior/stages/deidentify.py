@@ -3,6 +3,7 @@ is written."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from pydicom.dataset import Dataset
 
 from scanprior import __version__
 from scanprior.errors import ScanpriorError, StageError
-from scanprior.privacy import audit, recognition, rules
+from scanprior.privacy import audit, quality, recognition, rules
 from scanprior.privacy.audit import Line, Tally
 from scanprior.privacy.crosswalk import Crosswalk, Keyed, crosswalk_beside
 from scanprior.privacy.folder import deidentify_tree, quiet
@@ -70,6 +71,7 @@ def run(study: Study, *, shard: int) -> None:
         summary = audit.summary(lines) | {"faces": counts(outcomes), "profile": privacy.profile}
         (stage.folder / "summary.json").write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")
         _second_pass(stage, scans["scan"].tolist(), sources)
+        _write_page(study)
         stage.note(files=summary["files"], faces=summary["faces"], edition=rules.edition())
 
 
@@ -108,7 +110,10 @@ def _scan(stage: Stage, scan: dict[str, Any], source: Any, settings: Settings) -
                          or "another file of the scan was refused") for line in outcome.lines]  # fmt: skip
         reason, sentence = (refused.reason, refused.sentence) if refused else ("no-images", "the scan holds no image")
         stage.quarantine(item=name, patient=patient, reason=reason, sentence=sentence)
+        _keep_picture(stage, name, patient, outcome)
+        outcome.grid = outcome.removed = None
         return outcome, None
+    _keep_picture(stage, name, patient, outcome)
     removed = _keep_removed(stage, name, outcome)
     written = json.dumps([f"{patient}/{file}" for file in outcome.written])
     return outcome, {
@@ -122,7 +127,7 @@ def _scan(stage: Stage, scan: dict[str, Any], source: Any, settings: Settings) -
 
 
 def _keep_removed(stage: Stage, name: str, outcome: Outcome) -> str | None:
-    """Write the mask of removed voxels, and the private picture of before and after; free the voxels."""
+    """Write the mask of removed voxels; free the voxels."""
     grid, mask = outcome.grid, outcome.removed
     outcome.grid = outcome.removed = None
     if grid is None or mask is None:
@@ -130,10 +135,32 @@ def _keep_removed(stage: Stage, name: str, outcome: Outcome) -> str | None:
     target = stage.folder / "removed" / f"{name}.nii.gz"
     target.parent.mkdir(exist_ok=True)
     write_nifti(Volume(mask.astype(np.uint8), grid.affine), target)
-    pictures = stage.study.private / "faces"
-    pictures.mkdir(exist_ok=True, mode=0o700)
-    write(pictures / f"{name}.png", before_and_after(grid.array, grid.affine, mask))
     return f"removed/{target.name}"
+
+
+def _keep_picture(stage: Stage, name: str, patient: str, outcome: Outcome) -> None:
+    """Note a head for the private page, with its picture of before and after (of a quarantined one: before, twice)."""
+    if outcome.grid is None or outcome.face in ("no-head", "kept", "not-looked-for"):
+        return
+    grid, mask = outcome.grid, outcome.removed
+    share = 0.0 if mask is None else float(mask.mean())
+    gone = np.zeros(grid.array.shape, dtype=bool) if mask is None else mask
+    folder = stage.study.private / "faces"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    entry = quality.Entry(name, patient, outcome.face, round(outcome.information, 3), round(share, 4))
+    quality.keep(folder, entry, before_and_after(grid.array, grid.affine, gone))
+
+
+def _write_page(study: Study) -> None:
+    """The private page of all shards so far; one writer at a time, so that the last one sees every head."""
+    folder = study.private / "faces"
+    if not folder.is_dir():
+        return
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        scans = pd.read_parquet(study.folder("index") / "scans.parquet")["scan"].tolist()
+        write(study.private / "faces.html", quality.page(folder, scans).encode())
+        (study.private / "faces.html").chmod(0o600)
 
 
 def _second_pass(stage: Stage, scans: Sequence[str], sources: pd.DataFrame) -> None:
