@@ -18,15 +18,12 @@ from pydicom.sequence import Sequence
 
 from scanprior.privacy import codes, safe
 from scanprior.privacy.encode import Element, Elements, text_element
+from scanprior.privacy.refused import READ_ERRORS
 from scanprior.privacy.rules import Profile, Rule, edition, method_codes
 from scanprior.privacy.values import NUMERIC, Context, Names, check, encodings
 
 __all__ = ["Names", "clean_header", "earlier_codes", "mark"]
 
-# What decoding a value may raise in pydicom and in the checks of `values`: broken lengths, numbers out of range, text in the
-# wrong character set, sequences nested without end. A value that raises any of these is removed and counted.
-_VALUE_ERRORS = (ValueError, TypeError, AttributeError, NotImplementedError, LookupError, OverflowError, EOFError, RecursionError,
-                 OSError)  # fmt: skip
 _DEPTH = 16
 _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC"))
 CHARSET = 0x00080005
@@ -103,7 +100,7 @@ def earlier_codes(dataset: Dataset) -> list[str]:
         items = dataset.get("DeidentificationMethodCodeSequence") or []
         values = [str(item.get("CodeValue")) for item in items if item.get("CodingSchemeDesignator") == "DCM"]
         return [value for value in values if value in method_codes()]
-    except _VALUE_ERRORS:
+    except READ_ERRORS:
         return []
 
 
@@ -129,7 +126,7 @@ def _clean(dataset: Dataset, profile: Profile, rules: Mapping[int, Rule], contex
                 cleaned = _clean_items(dataset, number, rule, profile, context, depth=depth)
             else:
                 cleaned = check(_raw(element), rule, context if _little(element) else swapped)
-        except _VALUE_ERRORS:
+        except READ_ERRORS:
             actions["unreadable"] += 1
             continue
         if cleaned is None:
@@ -139,7 +136,7 @@ def _clean(dataset: Dataset, profile: Profile, rules: Mapping[int, Rule], contex
     if "retain_safe_private" in profile.options:
         try:
             found = safe.private_elements(dataset, context)
-        except _VALUE_ERRORS:
+        except READ_ERRORS:
             found = {}
         actions["private"] -= sum(tag & 0xFFFF >= 0x1000 for tag in found)
         kept |= found
@@ -163,7 +160,7 @@ def _clean_items(
 def _charsets(dataset: Dataset) -> tuple[str, ...]:
     try:
         return encodings(_raw(dataset.get_item(0x00080005)).decode("ascii", "replace").strip(" \0"))
-    except _VALUE_ERRORS:
+    except READ_ERRORS:
         return ("iso8859",)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -34,14 +32,12 @@ from scanprior.privacy.header import (
     mark,
 )
 from scanprior.privacy.pseudonyms import identity_of, uid
-from scanprior.privacy.refused import Refused
+from scanprior.privacy.refused import READ_ERRORS, Refused
 from scanprior.privacy.rules import Profile
 from scanprior.privacy.sweep import known_values, sweep
 from scanprior.privacy.text import doubt
 
 Choice = Literal["auto", "remove", "keep"]
-READ_ERRORS = (ValueError, TypeError, AttributeError, NotImplementedError, KeyError, LookupError, EOFError, OSError, OverflowError,
-               RecursionError, struct.error, zlib.error)  # fmt: skip
 _CORE = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID",
          "InstanceNumber", "Modality", "BodyPartExamined")  # fmt: skip
 
@@ -150,9 +146,9 @@ def first(dataset: Dataset, keyword: str) -> str:
     """The attribute as text, "" when it is missing or cannot be decoded."""
     try:
         value = dataset.get(keyword)
+        return "" if value is None else str(value).strip(" \0")  # printing a value decodes what lies inside it
     except READ_ERRORS:
         return ""
-    return "" if value is None else str(value).strip(" \0")
 
 
 def clean_instance(
@@ -187,17 +183,18 @@ def clean_instance(
 def _image_type(dataset: Dataset) -> str:
     try:
         value = dataset.get("ImageType")
+        return "" if value is None else value if isinstance(value, str) else "\\".join(map(str, value))
     except READ_ERRORS:
         return ""
-    return "" if value is None else value if isinstance(value, str) else "\\".join(map(str, value))
 
 
 def _syntax(dataset: Dataset) -> str:
-    return (
-        str(dataset.file_meta.get("TransferSyntaxUID", ""))
-        if isinstance(dataset, FileDataset) and dataset.file_meta
-        else ""
-    )
+    if not isinstance(dataset, FileDataset) or not dataset.file_meta:
+        return ""
+    try:
+        return str(dataset.file_meta.get("TransferSyntaxUID", ""))
+    except READ_ERRORS:
+        return "unreadable"  # and so none of those that can be checked
 
 
 def _uid_text(kept: Elements, tag: int) -> str:

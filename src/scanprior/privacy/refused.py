@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+# Everything that reading or decoding a file somebody else wrote was seen to raise in pydicom, NumPy, struct and zlib, in tests
+# on broken files and under fuzzing: broken lengths, unknown VRs (NotImplementedError), numbers out of range, text in another
+# character set, sequences nested without end, lazy attributes of None. Texts of these may quote values: never pass them on.
+READ_ERRORS = (ValueError, TypeError, AttributeError, NotImplementedError, LookupError, EOFError, OSError, OverflowError,
+               RecursionError, struct.error, zlib.error, BytesLengthException, InvalidDicomError)  # fmt: skip
+
 
 class Refused(Exception):  # noqa: N818  a verdict on a file, not a fault of the program
     """A file that cannot be vouched for: `code` counts the cause, `sentence` explains it, neither holds a value of

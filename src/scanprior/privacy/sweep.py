@@ -17,6 +17,7 @@ from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 from scanprior.privacy import vocabulary
 from scanprior.privacy.encode import Elements, text_element
@@ -177,7 +178,7 @@ def _plain(value: Any) -> bytes | str:
     """A value that can be hashed: raw bytes as they are, what pydicom decoded as text."""
     if isinstance(value, bytes):
         return value
-    if value is None:
+    if value is None or isinstance(value, Sequence):
         return ""
     return "\\".join(str(part) for part in value) if isinstance(value, (list, MultiValue)) else str(value)
 
