@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Generator
@@ -10,7 +13,7 @@ from scanprior.energy.likelihood import log_likelihood, log_partition_exact
 from scanprior.energy.objectives import CD, PCD, objective_named
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Diverged, Schedule, Stepper, main_variance, safe_learning_rate
-from scanprior.energy.training import Standardiser, blocks, fit_rbm
+from scanprior.energy.training import Standardiser, blocks, check_data, fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
 
 
@@ -174,6 +177,35 @@ def test_wrong_data_is_refused_with_the_place():
     stepper = Stepper(rbm, CD(1), batch_size=3, steps=1, seed=0, learning_rate=0.1)
     with pytest.raises(ValueError, match="4 rows; this step was made for at most 3"):
         stepper.block(torch.zeros(1, 4, 12))
+
+
+def test_a_broken_value_is_found_in_long_data_and_large_values_are_not_taken_for_one():
+    data = torch.zeros(25_000, 2)
+    data[:, 0] = 3e38  # their sum is infinite
+    check_data(data, 2)
+    data[20_001, 1] = float("nan")
+    with pytest.raises(ValueError, match="row 20001, column 1 of the data is nan"):
+        check_data(data, 2)
+
+
+def test_training_needs_no_copy_of_the_data():
+    """Peak memory of a process of its own, before and after."""
+    code = """
+import resource, torch
+from scanprior.energy.rbm import RBM
+from scanprior.energy.training import fit_rbm
+from scanprior.energy.units import Bernoulli
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+torch.set_num_threads(1)
+rbm, generator = RBM(Bernoulli(784), Bernoulli(8)), torch.Generator().manual_seed(0)
+fit_rbm(rbm, torch.rand(1000, 784), epochs=1, generator=generator)
+data = torch.rand(30_000, 784)
+before = peak()
+fit_rbm(rbm, data, epochs=1, generator=generator, batch_size=500)
+print(peak() - before)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(said.stdout) < 30, "the data are 90 MiB, a mini-batch 1.5"
 
 
 def test_wrong_objectives_are_refused():

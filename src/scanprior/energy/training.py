@@ -90,10 +90,15 @@ def check_data(data: Tensor, width: int) -> None:
     """Refuse data (n, visible) of the wrong width, without rows, or with a number that is not finite."""
     if data.ndim != 2 or data.shape[1] != width or not len(data):
         raise ValueError(f"the data has the shape {tuple(data.shape)}; expected rows of {width} visible units")
-    finite = torch.isfinite(data)
-    if not bool(finite.all()):
-        row, column = (int(i) for i in (~finite).nonzero()[0])
-        raise ValueError(f"row {row}, column {column} of the data is {float(data[row, column])}; it must be finite")
+    # In parts, and by their sums: a mask of everything would take as much memory as the data.
+    for place, rows in enumerate(data.split(STATISTICS_ROWS)):
+        if not bool(torch.isfinite(rows.sum())):
+            bad = (~torch.isfinite(rows)).nonzero()
+            if len(bad):
+                row, column = (int(i) for i in bad[0])
+                value = float(rows[row, column])
+                row += place * STATISTICS_ROWS
+                raise ValueError(f"row {row}, column {column} of the data is {value}; it must be finite")
 
 
 class Standardiser(NamedTuple):
