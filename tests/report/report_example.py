@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scanprior.report.annex import ArmCost, Failure, Shortcut
+from scanprior.report.annex import ArmCost, Failure, PowerRow, Shortcut, SiteRow, Sites, WorstSite
 from scanprior.report.content import (
     ArmRow,
     Check,
@@ -152,6 +152,17 @@ def voxel_content(outcome: str = "helps") -> ReportContent:
             tuple((f"P-{n:010x}", "AB"[n % 2], 0.51 + 0.02 * n, 0.46 + 0.03 * n) for n in range(8)),
         ),
         failures=tuple(failure(f"P-{n:010x}") for n in range(2)),
+        sites=Sites(
+            (SiteRow("A", 38, 0.024, 0.012, 0.036, ""), SiteRow("B", 22, 0.015, -0.004, 0.034, "")),
+            WorstSite("B", 0.015, -0.009, 0.037, 2),
+            held_out=False,
+        ),
+        best_of=tuple(Line(arm, (1.0, 2.0, 3.0, 4.0), (0.6, 0.63, 0.64, 0.645 + GAINS[arm])) for arm in ARMS),
+        power_rows=(
+            PowerRow("little", 0.012, 0.71, 0.93, 60, 5),
+            PowerRow("as usual", 0.022, 0.31, 0.22, 210, 20),
+            PowerRow("much", float("nan"), 0.08, 0.0, None, None),
+        ),
         power="With 60 test patients and 5 draws, four of five such studies would find a true gain of 0.022 Dice.",
         arm_costs=tuple(ArmCost(arm, 5, 380.0 + 11 * n, 700.0, 0.0, 0.0023) for n, arm in enumerate(ARMS)),
         checks=(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from scanprior.report import outcome
-from scanprior.report.content import Check, Dot
+from scanprior.report.content import Dot, Line
 
 PRIMARY = {
     "arm": "dbn",
@@ -54,42 +54,6 @@ def test_unknown_numbers_become_nan_and_no_primary_no_verdict() -> None:
     assert verdict.primary.low != verdict.primary.low
     assert outcome.read_verdict(found(primary=None)) is None
     assert outcome.read_differences(found(primary=None)) == ()
-
-
-def test_a_canary_has_passed_only_when_it_says_so() -> None:
-    said = "0.81 where chance is 0.5."
-    for answer, passed in ((True, True), (False, False), (None, False)):
-        canary = {"name": "permuted labels", "passed": answer, "sentence": said}
-        assert outcome.read_checks({"canaries": [canary]}) == (Check("canary", "permuted labels", passed, said),)
-
-
-def test_shortcuts_come_strongest_first() -> None:
-    table = pd.DataFrame(
-        {
-            "name": ["sex", "site"],
-            "levels": [2, 3],
-            "accuracy": [0.5, 0.9],
-            "chance": 0.5,
-            "p": 0.5,
-            "p_holm": [1.0, 0.002],
-            "suspect": [False, True],
-        }
-    )
-    assert outcome.read_shortcuts(table) == (("site", 3, 0.9, 0.5, 0.002, True), ("sex", 2, 0.5, 0.5, 1.0, False))
-    assert outcome.read_shortcuts(None) == ()
-
-
-def test_leaks_are_proved_or_doubtful_or_absent() -> None:
-    doubt = {"check": "similar", "proof": False, "sentence": "Two scans look alike."}
-    checks = outcome.read_checks(found(leaks=[doubt]))
-    assert [(check.name, check.passed) for check in checks] == [
-        ("similar", None),
-        ("two sides", True),
-        ("same volume", True),
-    ]
-    proof = {"check": "overlap", "proof": True, "sentence": "One patient twice."}
-    assert [check.passed for check in outcome.read_checks(found(leaks=[proof]))] == [False]
-    assert outcome.read_checks({}) == ()
 
 
 def test_differences_come_primary_first_and_each_pair_once() -> None:
@@ -191,3 +155,9 @@ def test_probabilities_are_those_of_the_compared_arms() -> None:
 
 def test_no_scores_no_worst_patients(scores: pd.DataFrame) -> None:
     assert outcome.worst_patients(scores[scores["arm"] == "scratch"], PATIENTS, ["dbn", "scratch"]) is None
+
+
+def test_tuning_needs_more_than_one_trial() -> None:
+    table = pd.DataFrame({"arm": ["dbn", "dbn", "cnn"], "trials": [1, 2, 1], "score": [0.5, 0.6, 0.7]})
+    assert outcome.read_best_of(table) == (Line("dbn", (1.0, 2.0), (0.5, 0.6)),)
+    assert outcome.read_best_of(None) == ()

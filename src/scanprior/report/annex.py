@@ -19,6 +19,48 @@ class Shortcut(NamedTuple):
     suspect: bool
 
 
+class PowerRow(NamedTuple):
+    """What the cohort could detect if patients differ `case`; NaN: no gain at all."""
+
+    case: str
+    detectable: float
+    helps_at_margin: float
+    equivalent_at_zero: float
+    patients: int | None
+    """patients and draws that decide 4 of 5 studies whose true gain is twice the margin; None: beyond what was tried"""
+    draws: int | None
+
+
+class SiteRow(NamedTuple):
+    """The primary difference among the tested patients of one site; NaN bounds where `note` says why."""
+
+    site: str
+    patients: int
+    delta: float
+    low: float
+    high: float
+    note: str
+
+
+class WorstSite(NamedTuple):
+    """The smallest difference among so many sites, with an interval that knows that the worst was picked."""
+
+    site: str
+    delta: float
+    low: float
+    high: float
+    sites: int
+
+
+class Sites(NamedTuple):
+    """The primary difference site by site."""
+
+    rows: tuple[SiteRow, ...]
+    worst: WorstSite | None
+    held_out: bool
+    """whether each site was tested by models that had no label of it"""
+
+
 class Failure(NamedTuple):
     """One tested patient with a low score: a piece of a slice of the de-identified scan, and label maps on it."""
 

@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scanprior.report.annex import ArmCost, Failure, Shortcut
+from scanprior.report.annex import ArmCost, Failure, PowerRow, Shortcut, Sites
 
-Outcome = Literal["helps", "harms", "equivalent", "inconclusive"]
+Outcome = Literal["helps", "harms", "equivalent", "inconclusive", "stopped"]
 Table = tuple[tuple[str, ...], ...]
 
 
@@ -273,12 +273,12 @@ class ReportContent:
     failures: tuple[Failure, ...] = ()
     best_of: tuple[Line, ...] = ()
     """per arm: trials allowed (x) and the validation score that the best of them reaches (y)"""
-    by_site: str = ""
-    """how scores differ between sites, in a sentence"""
+    sites: Sites | None = None
     checks: tuple[Check, ...] = ()
     shortcuts: tuple[Shortcut, ...] = ()
     power: str = ""
     """what gain the cohort could detect, as forecast before training"""
+    power_rows: tuple[PowerRow, ...] = ()
     cohort: Table = ()
     """(what, value)"""
     classes: Table = ()

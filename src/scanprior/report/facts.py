@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scanprior.report.content import ReportContent
 from scanprior.report.numbers import count, listed, metric_meaning, metric_name, percent, score, signed
-from scanprior.report.words import SCOPES, banners, describe_arm, needed, opening
+from scanprior.report.words import SCOPES, banners, by_site, describe_arm, needed, opening
 
 
 def facts(content: ReportContent) -> dict[str, str]:
@@ -97,8 +97,9 @@ def _methods(content: ReportContent) -> dict[str, str]:
         "output": "A probability per class for each patient; no threshold is applied." if patient else
                   "The most likely class of every voxel in the predicted region.",
         "metrics": f"{metric_name(study.metric)}: {metric_meaning(study.metric)}; higher is better.",
-        "uncertainty": f"{level} intervals over patients and draws (patients: bootstrap-t and Student t, the wider at each end; "
-                       "draws: Student t; added as independent); secondary comparisons are adjusted by Holm.",
+        "uncertainty": f"{level} intervals over patients and draws (patients: Student t, with and without a correction for "
+                       "skewness, the more cautious at each end; draws: Student t; added as independent); secondary "
+                       "comparisons are adjusted by Holm.",
         "no_updating": "No model was updated after its evaluation.",
         "robustness": f"{study.draws} draws of labelled patients, {len(study.budgets)} budgets, {len(study.arms)} arms under "
                       "the same rules.",
@@ -124,8 +125,9 @@ def _results(content: ReportContent) -> dict[str, str]:
         "failures": f"The {len(worst.rows)} tested patients with the lowest scores are listed under pseudonyms." if worst else "",
         "shortcuts": f"Of {len(told)} covariates the strongest alone, {best.name}, tells the label with a balanced accuracy of "
                      f"{score(best.accuracy, 2)} (chance {score(best.chance, 2)})." if best else "",
-        "heterogeneity": content.by_site,
-        "fairness": f"{content.by_site or 'Scores by site are not known.'} Scores by age or sex were not compared.",
+        "heterogeneity": by_site(content.sites, verdict.level) if verdict else "",
+        "fairness": "The difference was compared between sites; by age or sex it was not." if content.sites else
+                    "Neither sites nor ages or sexes were compared.",
     }  # fmt: skip
 
 

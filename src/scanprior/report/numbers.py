@@ -62,6 +62,11 @@ def percent(level: float) -> str:
     return f"{100 * level:g}{NARROW}%"
 
 
+def share(value: float | None) -> str:
+    """A probability as a whole percentage, e.g. 42 %."""
+    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.0f}{NARROW}%"
+
+
 def count(value: int | None) -> str:
     """A whole number with narrow spaces between thousands."""
     return "–" if value is None else f"{value:,}".replace(",", NARROW)

@@ -8,10 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from scanprior.report.annex import Shortcut
 from scanprior.report.content import (
     ArmRow,
-    Check,
     ClassMean,
     Difference,
     Dot,
@@ -25,14 +23,6 @@ from scanprior.report.content import (
 from scanprior.report.numbers import count, listed
 
 NAN = float("nan")
-# What an evaluation that was not refused has found to hold; it refuses at the first proof of the contrary.
-HOLDS = (
-    (
-        "two sides",
-        "No tested patient lends labels or lies in the pool of its draw, and no arm predicted for another patient.",
-    ),
-    ("same volume", "No two patients have a scan with exactly the same voxels, those named as one person apart."),
-)
 
 
 def read_verdict(found: Mapping[str, Any]) -> Verdict | None:
@@ -75,29 +65,14 @@ def _difference(row: Mapping[str, Any], budget: int | None) -> Difference:
     return Difference(row["arm"], row["other"], budget, delta, low, high, row.get("p"), row.get("p_holm"))
 
 
-def read_checks(found: Mapping[str, Any]) -> tuple[Check, ...]:
-    """Canaries and leak findings; a canary without its answer or a proved leak has not passed."""
-    checks = [
-        Check("canary", str(canary.get("name", "canary")), bool(canary.get("passed")), str(canary.get("sentence", "")))
-        for canary in found.get("canaries") or []
-    ]
-    for leak in found.get("leaks") or []:
-        checks.append(Check("leak", str(leak["check"]), False if leak.get("proof") else None, str(leak["sentence"])))
-    if "leaks" in found and all(check.passed is not False for check in checks if check.kind == "leak"):
-        checks += [Check("leak", name, True, sentence) for name, sentence in HOLDS]
-    return tuple(checks)
-
-
-def read_shortcuts(table: pd.DataFrame | None) -> tuple[Shortcut, ...]:
-    """Rows of shortcuts.parquet (name, levels, accuracy, chance, p_holm, suspect), the strongest first."""
+def read_best_of(table: pd.DataFrame | None) -> tuple[Line, ...]:
+    """Lines of best_of.parquet (arm, trials, score); arms with a single trial have nothing to show."""
     if table is None:
         return ()
-    columns = ["name", "levels", "accuracy", "chance", "p_holm", "suspect"]
-    rows = [
-        Shortcut(str(name), int(levels), float(accuracy), float(chance), float(p), bool(suspect))
-        for name, levels, accuracy, chance, p, suspect in _rows(table[columns])
-    ]
-    return tuple(sorted(rows, key=lambda one: (-one.accuracy, one.name)))
+    lines = _lines(
+        table.assign(trials=table["trials"].astype(float)), list(dict.fromkeys(table["arm"])), "trials", "score"
+    )
+    return tuple(line for line in lines if len(line.x) > 1)
 
 
 def read_arms(

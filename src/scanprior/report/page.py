@@ -23,6 +23,7 @@ from scanprior.report.methods import methods
 from scanprior.report.montage import intensity_window, strip
 from scanprior.report.panels import panels
 from scanprior.report.probabilities import probability_figures
+from scanprior.report.tuning import best_of_figure
 from scanprior.report.vitals import vitals
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,6 +47,7 @@ def render(content: ReportContent) -> str:
     environment.filters.update(
         score=numbers.score, signed=numbers.signed, times=numbers.times, count=numbers.count, p=numbers.probability,
         duration=numbers.duration, megabytes=numbers.megabytes, percent=numbers.percent, listed=numbers.listed, energy=numbers.energy,
+        share=numbers.share,
     )  # fmt: skip
     study, verdict, known = content.study, content.verdict, facts(content)
     level = verdict.level if verdict else 0.95
@@ -58,7 +60,9 @@ def render(content: ReportContent) -> str:
         scope=words.SCOPES.get(study.scope, study.scope), describe_arm=words.describe_arm,
         curve=_curve(content, level), forests=_forests(content), score_table=_score_table(content),
         dice_table=_dice_table(content), montages=_montages(content),
-        gallery=gallery(content.failures), outlines=OUTLINES, energy_assumption=ASSUMPTION, quarantine=_quarantine(content),
+        gallery=gallery(content.failures), outlines=OUTLINES, energy_assumption=ASSUMPTION,
+        best_of=Markup(best_of_figure(content.best_of, study.arms)),
+        worst_site=words.worst_site(content.sites, level) if content.sites else "", quarantine=_quarantine(content),
         pretraining=_svg(panels(content.pretraining, xlabel="mini-batches", name="pretraining")),
         training=_svg(panels(content.training, xlabel="epoch", name="training")),
         probabilities=_svg(

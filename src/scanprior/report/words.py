@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from scanprior.report.annex import Sites
 from scanprior.report.content import Deidentification, Multiplier, ReportContent, Study, Verdict
 from scanprior.report.numbers import count, decimals, listed, metric_name, percent, score, signed, times
 
@@ -70,7 +71,7 @@ def opening(content: ReportContent) -> Opening:
         )
         return Opening("none", "!", "No verdict", said, plainly, "")
     verdict = content.verdict
-    if verdict is None:
+    if verdict is None or verdict.outcome == "stopped":
         reason = content.no_verdict or "The evaluation has left no primary comparison, so nothing can be said yet."
         return Opening("none", "–", "No verdict", reason, "What the study has made so far stands below.", "")
     claim, sign = OUTCOMES[verdict.outcome]
@@ -99,7 +100,7 @@ def _facts(study: Study, verdict: Verdict) -> str:
             said = f"with the prior, {name} is {side} than from a random start ({interval}; {margin})"
         case "equivalent":
             said = f"the difference in {name} between prior and random start lies within the {margin} ({interval})"
-        case "inconclusive":
+        case "inconclusive" | "stopped":
             said = (
                 f"the difference in {name} between prior and random start may be anything from {low} to {high} "
                 f"({percent(verdict.level)} interval; estimate {signed(primary.delta, places)}; {margin})"
@@ -153,6 +154,8 @@ def plain(study: Study, verdict: Verdict) -> str:
             ]
             still = f"Still possible: {listed(possible)}" if possible else "Without an interval everything is possible"
             return f"{still}. These data justify neither using pretraining nor dropping it."
+        case "stopped":
+            return "A check failed, so nothing follows from the difference."
 
 
 def multiplier(value: Multiplier | None, level: float) -> str:
@@ -181,6 +184,34 @@ def multiplier(value: Multiplier | None, level: float) -> str:
         )
     need = f"a random start needs {estimate[:-1]} times as many labelled patients to do as well"
     return f"Label multiplier {estimate} ({percent(level)} interval {interval}): {need}."
+
+
+def by_site(sites: Sites | None, level: float) -> str:
+    """The difference at each site and at the worst of them; "" with fewer than two sites."""
+    if sites is None:
+        return ""
+    told = [
+        f"{row.site} {signed(row.delta)} ({signed(row.low)} to {signed(row.high)}, {_patients(row.patients)})"
+        if math.isfinite(row.low)
+        else f"{row.site} without an interval ({_patients(row.patients)})"
+        for row in sites.rows
+    ]
+    how = "each tested by models without a label of it" if sites.held_out else "all sites lent labels"
+    said = f"Difference by site ({how}), {percent(level)} intervals: {'; '.join(told)}."
+    return f"{said} {worst_site(sites, level)}".strip()
+
+
+def _patients(number: int) -> str:
+    return f"{count(number)} patient{'s' if number != 1 else ''}"
+
+
+def worst_site(sites: Sites, level: float) -> str:
+    """What can be said of the site that fares worst; "" where it can't be told."""
+    worst = sites.worst
+    if worst is None:
+        return ""
+    span = f"{percent(level)} interval {signed(worst.low)} to {signed(worst.high)}"
+    return f"At the worst of {worst.sites} sites the difference is {signed(worst.delta)} ({worst.site}; {span} for whichever is worst)."
 
 
 def banners(study: Study) -> list[tuple[str, str]]:

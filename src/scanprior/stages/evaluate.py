@@ -28,6 +28,7 @@ from scanprior.evidence.leaks import Leak, identical, overlaps, prior_on_test, s
 from scanprior.evidence.plan import deviations, plan_digest, plan_of
 from scanprior.evidence.shortcuts import Shortcut, shortcuts
 from scanprior.evidence.tables import Arm, Design, design_of, long_scores, read_arm
+from scanprior.evidence.tuning import best_of
 from scanprior.evidence.verdict import sentence
 from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.pipeline import job_name
@@ -84,6 +85,7 @@ class Evaluation:
         )
         for name, table in probability_tables(list(self.arms.values()), self.design, self.stage.seed).items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
+        best_of(self.validation).to_parquet(folder / "best_of.parquet", index=False)
         verdict = self._verdict(curves, leaks + self._shortcuts())
         _write(folder / "verdict.json", verdict)
         _write(folder / "summary.json", self._summary())

@@ -11,7 +11,7 @@ import pandas as pd
 
 from scanprior.errors import StageError
 from scanprior.pipeline import STEPS, job_name
-from scanprior.report import cohort, effort, outcome
+from scanprior.report import checks, cohort, effort, outcome
 from scanprior.report.content import Check, PriorFacts, Provenance, ReportContent, Table
 from scanprior.report.content import Study as StudyFacts
 from scanprior.report.energy_use import arm_costs
@@ -59,6 +59,7 @@ def gather(study: Study) -> ReportContent:
     first = first if first.name in priors else next(iter(priors.values()), first)
     found = outcome.read_verdict(verdict)
     compared = [found.primary.arm, found.primary.other] if found else list(config.arms[:2])
+    power, power_rows = checks.read_power(verdict)
     worst = outcome.worst_patients(scores, patients, compared)
     return ReportContent(
         study=_facts(study, split),
@@ -74,9 +75,12 @@ def gather(study: Study) -> ReportContent:
         failures=pictures.failures(study, worst, compared),
         probabilities=outcome.read_probabilities(_probability_tables(study), compared),
         gaps=outcome.read_gaps(verdict, _json(study.folder("evaluate") / "summary.json"), _skipped(records)),
-        checks=outcome.read_checks(verdict) + _suspects(records),
-        shortcuts=outcome.read_shortcuts(_table(study.folder("evaluate") / "shortcuts.parquet")),
-        power=str((verdict.get("power") or {}).get("sentence", "")),
+        checks=checks.read_checks(verdict) + _suspects(records),
+        shortcuts=checks.read_shortcuts(_table(study.folder("evaluate") / "shortcuts.parquet")),
+        power=power,
+        power_rows=power_rows,
+        sites=checks.read_sites(verdict),
+        best_of=outcome.read_best_of(_table(study.folder("evaluate") / "best_of.parquet")),
         cohort=cohort.cohort_table(patients, scans),
         classes=cohort.label_table(patients) if config.task.kind == "patient" else _mapped(study, scans),
         quarantine=cohort.quarantined(read_quarantine(study, *STEPS)),
