@@ -61,7 +61,13 @@ def quarantined(table: pd.DataFrame) -> tuple[Quarantined, ...]:
 
 
 def deidentification(
-    summaries: Sequence[Mapping[str, Any]], series: Any, *, profile: str, faces: str, text: str
+    summaries: Sequence[Mapping[str, Any]],
+    series: Any,
+    *,
+    profile: str,
+    faces: str,
+    text: str,
+    public_key: bool = False,
 ) -> Deidentification | None:
     """The sum of the shards' summaries (files, actions, codes, edition); None without any.
 
@@ -80,7 +86,7 @@ def deidentification(
     editions = sorted({str(summary["edition"]) for summary in summaries if summary.get("edition")})
     if editions:
         rows.append(("rules of DICOM PS3.15, edition", ", ".join(editions)))
-    return Deidentification(profile, faces, text, tuple(rows), removed, kept)
+    return Deidentification(profile, faces, text, tuple(rows), removed, kept, public_key)
 
 
 def _sum(summaries: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, int]]:

@@ -183,6 +183,8 @@ class Deidentification:
     faces_removed: int = 0
     faces_kept: int = 0
     """scans of which no voxel was removed"""
+    public_key: bool = False
+    """pseudonyms that anybody can recompute, as simulated cohorts may have them"""
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,12 @@ def _cohort(content: ReportContent) -> dict[str, str]:
     ages = [f"{name}: {known[name]}" for name in ("age in years", "sex") if known.get(name, "not known") != "not known"]
     flow = [f"{name}: {number}" for name, number in (row[:2] for row in content.scope_counts)]
     return {
-        "data": _rows("Cohort: ", known, ("patients", "of them labelled", "scans", "format", "modality", "scanners")),
+        "data": _rows("Simulated cohort: " if study.simulated else "Cohort: ", known,
+                      ("patients", "of them labelled", "scans", "format", "modality", "scanners")),
         "sites": _rows("Sites under letters: ", known, ("sites",), bare=True),
         "quarantine": set_aside,
         "deidentification": f"De-identified with the {facts_of.profile} profile; faces: {facts_of.faces}; text in the picture: "
-                            f"{facts_of.text}; pseudonyms by a secret key." if facts_of else "",
+                            f"{facts_of.text}; pseudonyms by a keyed hash." if facts_of else "",
         "reference": maps if study.task == "voxel" else
                      f"A class per patient ({listed(study.classes)}) from the label table that came with the cohort.",
         "classes": f"{classes}." if content.classes else "",

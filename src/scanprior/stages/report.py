@@ -87,6 +87,7 @@ def gather(study: Study) -> ReportContent:
         deidentification=cohort.deidentification(
             [summary for folder in _shards(study, "deidentify") if (summary := _json(folder / "summary.json"))],
             _series(study), profile=config.privacy.profile, faces=config.privacy.faces, text=config.privacy.text,
+            public_key=config.privacy.key == "public",
         ),
         patches=pictures.patches(study),
         filters=pictures.filters(first),
