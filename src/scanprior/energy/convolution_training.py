@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.maps import is_gaussian
-from scanprior.energy.objectives import CD
+from scanprior.energy.objectives import CD, Objective
 from scanprior.energy.step import (
     DEFAULT,
     OFFSET_EVERY,
@@ -51,12 +51,11 @@ class ConvolutionalStepper(nn.Module):
     hidden_velocity: Tensor
 
     def __init__(
-        self, rbm: ConvolutionalRBM, objective: CD, *, steps: int, seed: int, learning_rate: float,
+        self, rbm: ConvolutionalRBM, objective: Objective, *, steps: int, seed: int, learning_rate: float,
         schedule: Schedule = DEFAULT,
     ) -> None:  # fmt: skip
         super().__init__()
-        check_trainable(rbm, objective)
-        self.rbm, self.objective, self.schedule = rbm, objective, schedule
+        self.rbm, self.objective, self.schedule = rbm, _trainable(rbm, objective), schedule
         self.steps, self.seed, self.learning_rate = steps, seed, learning_rate
         self.step = 0
         self._generator: Generator | None = None
@@ -155,19 +154,22 @@ class ConvolutionalStepper(nn.Module):
         shown = rbm.hidden.scale(rbm.hidden.per_channel(change)[None]).expand(1, -1, *rbm.hidden.grid)
         rbm.visible.bias.add_(rbm.down(shown).mean(dim=(0, *range(2, 2 + len(rbm.kernel)))))
 
-    def _stats(self, v: Tensor) -> Stats:
-        """Reconstruction by means, up and down, of a part of the last mini-batch."""
+    def error(self, v: Tensor) -> Tensor:
+        """Mean squared error of the reconstruction of `v` (batch, channels, *size) by means, up and down."""
         rbm = self.rbm
-        mean = rbm.hidden.mean(rbm.hidden_field(v))
-        return Stats((rbm.visible.mean(rbm.visible_field(mean)) - v).square().mean(), mean.mean())
+        return (rbm.visible.mean(rbm.visible_field(rbm.hidden.mean(rbm.hidden_field(v)))) - v).square().mean()
+
+    def _stats(self, v: Tensor) -> Stats:
+        return Stats(self.error(v), self.rbm.hidden.mean(self.rbm.hidden_field(v)).mean())
 
 
-def check_trainable(rbm: ConvolutionalRBM, objective: object) -> None:
-    """Refuse what this training has no correct step for."""
+def _trainable(rbm: ConvolutionalRBM, objective: Objective) -> CD:
+    """The objective, unless there is no correct step for it."""
     if not isinstance(objective, CD):
         raise ValueError("convolutional machines are trained by contrastive divergence (cd1, cd2, …) only")
     if isinstance(rbm.visible.units, Gaussian) and rbm.visible.units.learn_variance:
         raise ValueError("convolutional machines do not learn the variance: standardise the data instead")
+    return objective
 
 
 @torch.no_grad()

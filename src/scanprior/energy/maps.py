@@ -73,8 +73,10 @@ class Maps(nn.Module):
 
     def draw_(self, total: Tensor, generator: Generator) -> Tensor:
         """Turn `total` into the mean, in place, and return a draw."""
-        draw, noise = torch.empty_like(total), torch.empty_like(total)
-        self.units.draw_(total.movedim(1, -1), draw.movedim(1, -1), noise.movedim(1, -1), generator)
+        last = total.movedim(1, -1)
+        draw = torch.empty_like(total)
+        noise = torch.empty(last.shape, dtype=total.dtype, device=total.device)  # drawn 8 times faster when contiguous
+        self.units.draw_(last, draw.movedim(1, -1), noise, generator)
         return draw
 
     def energy(self, states: Tensor) -> Tensor:
@@ -122,6 +124,11 @@ class MaxPooledMaps(Maps):
     def pool(self, states: Tensor) -> Tensor:
         """Of states: whether a block has a unit that is on; of means: the probability. (batch, channels, *pooled)."""
         return self._blocks(states).sum(-1)
+
+    def spread(self, pooled: Tensor) -> Tensor:
+        """Hidden means (batch, channels, *grid) under `pooled` states, every unit of a block being as likely as the others."""
+        units = math.prod(self.block)
+        return self._maps((pooled / units).unsqueeze(-1).expand(*pooled.shape, units))
 
     @override
     def mean_(self, total: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch.nn.utils import skip_init  # torch's own random start would draw from
 from scanprior.learning.kernels import kernels
 
 Size = tuple[int, int, int]
+Convolution = tuple[Tensor, Tensor]  # weight (maps, channels, *kernel) and bias (maps,)
 SMALLEST_STD = 1e-3  # a voxel that never varies is left at its mean, not blown up
 
 
@@ -63,13 +65,22 @@ def dense_network(
     return nn.Sequential(*layers, skip_init(nn.Linear, sizes[-2], sizes[-1]))
 
 
-def conv_network(size: Size, classes: int, *, width: int, dropout: float) -> nn.Sequential:
-    """Three valid convolutions down to a single voxel, the first with stride 2, uninitialised; logits (n, classes).
+class ConvLayer(NamedTuple):
+    """One convolution of the small network: how many maps it takes and gives, and its geometry."""
 
-    13³ → 5³ kernels, stride 2 → 5³ → 3³ kernels → 3³ → 3³ kernels → 1 → dense. No padding and no statistics over a patch,
-    so its dense form is exact everywhere (learning/dense.py). A stride costs a quarter of a max-pooling in its place
-    (9 against 36 ms per step of 128 patches).
+    channels: tuple[int, int]
+    size: Size  # sides of the maps below
+    kernel: Size
+    stride: Size
+
+
+def conv_layers(size: Size, width: int) -> list[ConvLayer]:
+    """Three valid convolutions down to a single voxel, the first with stride 2, for patches of odd sides.
+
+    13³ → 5³ kernels, stride 2 → 5³ → 3³ kernels → 3³ → 3³ kernels → 1. A stride costs a quarter of a max-pooling in its
+    place (9 against 36 ms per step of 128 patches).
     """
+<<<<<<< HEAD
     first, stride, second, third = zip(*(kernels(side) for side in size), strict=True)
     return nn.Sequential(
         nn.Unflatten(1, (1, *size)),
@@ -78,6 +89,52 @@ def conv_network(size: Size, classes: int, *, width: int, dropout: float) -> nn.
         skip_init(nn.Conv3d, 2 * width, 4 * width, third), nn.ReLU(),
         nn.Flatten(), Dropout(dropout), skip_init(nn.Linear, 4 * width, classes),
     )  # fmt: skip
+=======
+    first, stride, second, third = (_sides(part) for part in zip(*(_kernels(side) for side in size), strict=True))
+    middle = _sides((side - k) // s + 1 for side, k, s in zip(size, first, stride, strict=True))
+    top = _sides(side - k + 1 for side, k in zip(middle, second, strict=True))
+    return [
+        ConvLayer((1, width), size, first, stride),
+        ConvLayer((width, 2 * width), middle, second, (1, 1, 1)),
+        ConvLayer((2 * width, 4 * width), top, third, (1, 1, 1)),
+    ]
+
+
+def conv_network(size: Size, classes: int, *, width: int, dropout: float) -> nn.Sequential:
+    """The convolutions of `conv_layers`, rectified, and a dense layer on top, uninitialised; logits (n, classes).
+
+    No padding and no statistics over a patch, so its dense form is exact everywhere (learning/dense.py).
+    """
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, *size))]
+    for one in conv_layers(size, width):
+        layers += [skip_init(nn.Conv3d, *one.channels, one.kernel, stride=one.stride), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), Dropout(dropout), skip_init(nn.Linear, 4 * width, classes))
+
+
+def convolutions(network: nn.Module) -> list[nn.Conv3d]:
+    """The convolutions of a network from the bottom up."""
+    return [layer for layer in network.modules() if isinstance(layer, nn.Conv3d)]
+
+
+def weights_of(network: nn.Module) -> list[Convolution]:
+    """Copies of the weight and bias of every convolution of a network."""
+    with_bias = [(layer.weight, layer.bias) for layer in convolutions(network) if layer.bias is not None]
+    return [(weight.detach().clone(), bias.detach().clone()) for weight, bias in with_bias]
+
+
+@torch.no_grad()
+def set_convolutions(network: nn.Module, values: Sequence[Convolution]) -> None:
+    """Give the convolutions of a network these weights and biases."""
+    for layer, (weight, bias) in zip(convolutions(network), values, strict=True):
+        layer.weight.copy_(weight)
+        if layer.bias is not None:
+            layer.bias.copy_(bias)
+
+
+def _sides(sides: Iterable[int]) -> Size:
+    i, j, k = sides
+    return i, j, k
+>>>>>>> b96b1f2 (Start the small convolutional network from a stack of convolutional machines, an autoencoder, or a placed stack)
 
 
 def start(network: nn.Module, hidden: str, generator: torch.Generator) -> None:

@@ -1,0 +1,152 @@
+"""The convolutional denoising autoencoder and its training step (Masci, Meier, Ciresan & Schmidhuber 2011).
+
+The encoder is the convolutional part of the `cnn` arm's network; the decoder mirrors it with kernels of its own. All layers
+are trained at once to give back the patch from a copy with noise and missing voxels (Vincent et al. 2010).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import skip_init
+from typing_extensions import override
+
+from scanprior.energy.step import STATS_ROWS, Diverged, Stats
+from scanprior.learning.network import ConvLayer, start
+
+NOISE = 0.3  # standard deviation of the noise, in that of the voxels
+MASKED = 0.25  # share of voxels set to the mean
+RATE = 1e-3  # of Adam
+WEIGHT_DECAY = 1e-4
+WARM_UP = 0.02  # share of the training in which the rate rises
+
+
+class ConvolutionalAutoencoder(nn.Module):
+    """Convolutions with rectified units up, transposed ones down; maps are (batch, 1, *size).
+
+    Args:
+        layers: the convolutions, from the bottom up.
+        generator: draws the first weights; none leaves them unset, to be filled from saved ones.
+    """
+
+    def __init__(self, layers: Sequence[ConvLayer], generator: Generator | None = None) -> None:
+        super().__init__()
+        self.plan = tuple(layers)
+        self.up = nn.ModuleList([skip_init(nn.Conv3d, *one.channels, one.kernel, stride=one.stride) for one in layers])
+        self.down = nn.ModuleList(
+            [
+                skip_init(nn.ConvTranspose3d, *one.channels[::-1], one.kernel, stride=one.stride)
+                for one in reversed(layers)
+            ]
+        )
+        if generator is None:
+            return
+        start(nn.Sequential(*self.up, skip_init(nn.Linear, 1, 1)), "rectified", generator)
+        with torch.no_grad():
+            for one, layer in zip(reversed(layers), self._transposed, strict=True):
+                # As many hidden units reach a voxel as there are kernel places per step, in every map.
+                reached = one.channels[1] * math.prod(k / s for k, s in zip(one.kernel, one.stride, strict=True))
+                layer.weight.normal_(0, math.sqrt(2 / reached), generator=generator)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+
+    @property
+    def _transposed(self) -> list[nn.ConvTranspose3d]:
+        return [layer for layer in self.down if isinstance(layer, nn.ConvTranspose3d)]
+
+    def encode(self, v: Tensor) -> Tensor:
+        """Maps of the top layer."""
+        for layer in self.up:
+            v = layer(v).relu()
+        return v
+
+    def decode(self, h: Tensor) -> Tensor:
+        """Voxels from the maps of the top layer."""
+        for layer in self.down[:-1]:
+            h = layer(h).relu()
+        return self.down[-1](h)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Up and down."""
+        return self.decode(self.encode(v))
+
+
+class ConvolutionalDenoisingStepper(nn.Module):
+    """Trains `net` by denoising; Adam's moments, step count and generator are its state.
+
+    Args:
+        steps: how many mini-batches the whole training has; after a short rise the rate falls by a half cosine.
+        seed: seeds the generator of noise and masks.
+    """
+
+    def __init__(self, net: ConvolutionalAutoencoder, *, steps: int, seed: int, learning_rate: float = RATE) -> None:
+        super().__init__()
+        self.net, self.steps, self.seed, self.learning_rate = net, steps, seed, learning_rate
+        self.step = 0
+        self._restored: dict[str, Any] | None = None
+        self._made: tuple[torch.optim.Optimizer, Generator] | None = None
+
+    @property
+    def _tools(self) -> tuple[torch.optim.Optimizer, Generator]:
+        """Optimiser and generator, on the device of the weights, as the state says."""
+        if self._made is None:
+            adam = torch.optim.AdamW(
+                self.net.parameters(), lr=self.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
+            )
+            generator = Generator(next(self.net.parameters()).device).manual_seed(self.seed)
+            if self._restored is not None:
+                adam.load_state_dict(self._restored["adam"])
+                generator.set_state(self._restored["generator"].cpu())
+            self._made = adam, generator
+        return self._made
+
+    @override
+    def get_extra_state(self) -> dict[str, Any]:
+        adam, generator = self._tools
+        return {"step": self.step, "adam": adam.state_dict(), "generator": generator.get_state()}
+
+    @override
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.step, self._restored, self._made = int(state["step"]), state, None
+
+    def rate(self, progress: float) -> float:
+        """The learning rate, relative to the full one, at `progress` in [0, 1)."""
+        if progress < WARM_UP:
+            return (progress + 1 / max(1, self.steps)) / (WARM_UP + 1 / max(1, self.steps))
+        return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
+
+    def block(self, batches: Iterable[Tensor]) -> Stats:
+        """Train on mini-batches (n, 1, *size), one update each; returns what the last one looked like.
+
+        Raises:
+            Diverged: when the loss is no longer a finite number.
+        """
+        adam, generator = self._tools
+        batch, loss = torch.empty(0), torch.zeros(())
+        for batch in batches:
+            spoilt = torch.empty_like(batch).normal_(0, NOISE, generator=generator).add_(batch)
+            spoilt.mul_(torch.empty_like(batch).uniform_(generator=generator).ge_(MASKED))
+            loss = functional.mse_loss(self.net(spoilt), batch)
+            for group in adam.param_groups:
+                group["lr"] = self.learning_rate * self.rate(self.step / max(1, self.steps))
+            adam.zero_grad(set_to_none=True)
+            loss.backward()
+            adam.step()
+            self.step += 1
+        if not bool(torch.isfinite(loss)):
+            raise Diverged(
+                f"training diverged by step {self.step}: the loss is no longer finite. Lower the learning rate "
+                f"(it was {self.learning_rate:g}), or look for rows that are not standardised"
+            )
+        with torch.no_grad():
+            shown = batch[:STATS_ROWS]
+            return Stats(self.error(shown), self.net.encode(shown).mean())
+
+    def error(self, v: Tensor) -> Tensor:
+        """Mean squared error of the reconstruction of `v` (batch, 1, *size), nothing missing."""
+        return functional.mse_loss(self.net(v), v)

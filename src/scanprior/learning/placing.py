@@ -1,0 +1,119 @@
+"""Learning to tell where in its scan a patch lies: targets that cost nothing, for the upward pass of a convolutional prior.
+
+A reconstruction asks for every grey value alike; what sets one structure apart from its neighbour is often faint. Scans of
+one protocol show the same field of view, so a patch's place is known, and to tell it a network has to know the
+structures (context prediction: Doersch, Gupta & Efros 2015; for positions in scans: Blendowski, Nickisch & Heinrich 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import skip_init
+from typing_extensions import override
+
+from scanprior.energy.step import STATS_ROWS, Diverged, Stats
+from scanprior.learning.network import ConvLayer, Convolution, set_convolutions
+
+AXES = 3
+RATE = 2e-3  # of Adam
+WEIGHT_DECAY = 1e-2
+WARM_UP = 50  # mini-batches
+
+
+class Placer(nn.Module):
+    """Convolutions with rectified units, and a linear layer that tells the place; maps (batch, 1, *size) -> (batch, 3).
+
+    Args:
+        layers: the convolutions, from the bottom up.
+        start: weight and bias that each begins with.
+        generator: draws the last layer's first weights.
+    """
+
+    def __init__(self, layers: Sequence[ConvLayer], start: Sequence[Convolution], generator: Generator) -> None:
+        super().__init__()
+        self.up = nn.ModuleList([skip_init(nn.Conv3d, *one.channels, one.kernel, stride=one.stride) for one in layers])
+        top = layers[-1].channels[1]
+        self.weight = nn.Parameter(torch.randn(AXES, top, generator=generator) * (0.1 / math.sqrt(top)))
+        self.bias = nn.Parameter(torch.zeros(AXES))
+        set_convolutions(self.up, start)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """The standardised place."""
+        for layer in self.up:
+            v = layer(v).relu()
+        return functional.linear(v.flatten(1), self.weight, self.bias)
+
+
+class PlacingStepper(nn.Module):
+    """Trains `net` on rows of voxels with their standardised place at the end; Adam's moments and step count are its state.
+
+    Args:
+        size: sides of the patch.
+        steps: how many mini-batches the whole training has; after a short rise the rate falls by a half cosine.
+    """
+
+    def __init__(self, net: Placer, *, size: Sequence[int], steps: int, learning_rate: float = RATE) -> None:
+        super().__init__()
+        self.net, self.size, self.steps, self.learning_rate = net, tuple(size), steps, learning_rate
+        self.step = 0
+        self._restored: dict[str, Any] | None = None
+        self._made: torch.optim.Optimizer | None = None
+
+    @property
+    def _adam(self) -> torch.optim.Optimizer:
+        """The optimiser, on the device of the weights, as the state says."""
+        if self._made is None:
+            weights = [p for p in self.net.parameters() if p.ndim > 1]
+            biases = [p for p in self.net.parameters() if p.ndim == 1]
+            self._made = torch.optim.AdamW(
+                [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": biases, "weight_decay": 0.0}],
+                lr=self.learning_rate, fused=True,
+            )  # fmt: skip
+            if self._restored is not None:
+                self._made.load_state_dict(self._restored["adam"])
+        return self._made
+
+    @override
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"step": self.step, "adam": self._adam.state_dict()}
+
+    @override
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.step, self._restored, self._made = int(state["step"]), state, None
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, relative to the full one."""
+        return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / max(1, self.steps)))
+
+    def block(self, batches: Iterable[Tensor]) -> Stats:
+        """Train on mini-batches (n, voxels + 3), one update each; returns error and activation of the last one.
+
+        Raises:
+            Diverged: when the loss is no longer a finite number.
+        """
+        adam, batch, loss = self._adam, torch.empty(0), torch.zeros(())
+        for batch in batches:
+            loss = self.error(batch)
+            for group in adam.param_groups:
+                group["lr"] = self.learning_rate * self.rate(self.step)
+            adam.zero_grad(set_to_none=True)
+            loss.backward()
+            adam.step()
+            self.step += 1
+        if not bool(torch.isfinite(loss)):
+            raise Diverged(f"training diverged by step {self.step}: the loss is no longer finite")
+        with torch.no_grad():
+            return Stats(self.error(batch[:STATS_ROWS]), self.net(self._maps(batch[:STATS_ROWS])).abs().mean())
+
+    def error(self, batch: Tensor) -> Tensor:
+        """Mean squared error of the place, in units of its variance over the patches, of rows (n, voxels + 3)."""
+        return functional.mse_loss(self.net(self._maps(batch)), batch[:, -AXES:])
+
+    def _maps(self, batch: Tensor) -> Tensor:
+        return batch[:, :-AXES].unflatten(1, (1, *self.size))
