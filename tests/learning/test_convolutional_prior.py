@@ -75,7 +75,9 @@ def test_it_loads_in_a_fresh_process_without_the_pipeline(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) == pytest.approx(made.encode(torch.linspace(30, 50, VISIBLE).view(1, -1)).sum().item(), rel=1e-5)
+    assert float(done.stdout) == pytest.approx(
+        made.encode(torch.linspace(30, 50, VISIBLE).view(1, -1)).sum().item(), rel=1e-5
+    )
 
 
 def test_its_features_are_those_of_the_network_before_the_last_layer():

@@ -11,17 +11,18 @@ import pytest
 import torch
 from torch import Generator
 
-from scanprior.learning.pretraining import EpochBlocks, pretrain
+from scanprior.learning.pretraining import pretrain
+from scanprior.learning.pretraining_loop import EpochBlocks
 from scanprior.learning.prior import save_prior
 
 RUN = """
 import hashlib, sys, time
 from pathlib import Path
 import torch
-from scanprior.learning import pretraining
+from scanprior.learning import pretraining, pretraining_loop
 from scanprior.learning.prior import save_prior
 torch.set_num_threads(1)
-pretraining.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+pretraining_loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 generator = torch.Generator().manual_seed(0)
 data = torch.randn(330, 6, generator=generator) @ torch.randn(6, 27, generator=generator)
 seeds = lambda *names: int.from_bytes(hashlib.sha256(repr(names).encode()).digest()[:4], "big")
@@ -86,7 +87,7 @@ class Stop(BaseException):
 @pytest.mark.parametrize("objective", ["cd1", "pcd1", "denoising"])
 @pytest.mark.parametrize("every", [0.0, 1e9], ids=["each block", "each epoch"])
 def test_stopped_anywhere_it_goes_on_without_repeating_a_finished_epoch(tmp_path, monkeypatch, objective, every):
-    monkeypatch.setattr("scanprior.learning.pretraining.SECONDS_BETWEEN_CHECKPOINTS", every)
+    monkeypatch.setattr("scanprior.learning.pretraining_loop.SECONDS_BETWEEN_CHECKPOINTS", every)
     data = correlated(105)
     per_epoch = 11  # 105 rows in mini-batches of 10: ten whole ones in one block and half a one
     options = {"patch_size": (3, 3, 3), "seeds": seeds, "layers": (6, 4), "hidden": "bernoulli", "objective": objective,

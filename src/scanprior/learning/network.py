@@ -80,17 +80,7 @@ def conv_layers(size: Size, width: int) -> list[ConvLayer]:
     13³ → 5³ kernels, stride 2 → 5³ → 3³ kernels → 3³ → 3³ kernels → 1. A stride costs a quarter of a max-pooling in its
     place (9 against 36 ms per step of 128 patches).
     """
-<<<<<<< HEAD
-    first, stride, second, third = zip(*(kernels(side) for side in size), strict=True)
-    return nn.Sequential(
-        nn.Unflatten(1, (1, *size)),
-        skip_init(nn.Conv3d, 1, width, first, stride=stride), nn.ReLU(),
-        skip_init(nn.Conv3d, width, 2 * width, second), nn.ReLU(),
-        skip_init(nn.Conv3d, 2 * width, 4 * width, third), nn.ReLU(),
-        nn.Flatten(), Dropout(dropout), skip_init(nn.Linear, 4 * width, classes),
-    )  # fmt: skip
-=======
-    first, stride, second, third = (_sides(part) for part in zip(*(_kernels(side) for side in size), strict=True))
+    first, stride, second, third = (_sides(part) for part in zip(*(kernels(side) for side in size), strict=True))
     middle = _sides((side - k) // s + 1 for side, k, s in zip(size, first, stride, strict=True))
     top = _sides(side - k + 1 for side, k in zip(middle, second, strict=True))
     return [
@@ -134,7 +124,6 @@ def set_convolutions(network: nn.Module, values: Sequence[Convolution]) -> None:
 def _sides(sides: Iterable[int]) -> Size:
     i, j, k = sides
     return i, j, k
->>>>>>> b96b1f2 (Start the small convolutional network from a stack of convolutional machines, an autoencoder, or a placed stack)
 
 
 def start(network: nn.Module, hidden: str, generator: torch.Generator) -> None:

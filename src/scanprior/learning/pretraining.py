@@ -8,17 +8,13 @@ where it was and ends with the same bits.
 
 from __future__ import annotations
 
-import logging
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Generator, LongTensor, Tensor
 from typing_extensions import override
 
@@ -27,20 +23,28 @@ from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
 from scanprior.energy.objectives import objective_named
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Stepper, safe_learning_rate
-from scanprior.energy.training import BATCHES_PER_BLOCK, STATISTICS_ROWS, Standardiser, blocks
+from scanprior.energy.training import STATISTICS_ROWS, Standardiser
 from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU, Units
 from scanprior.learning.denoising import DENOISING, RATE, DenoisingStepper
 from scanprior.learning.patch_prior import PatchPrior, Size
+from scanprior.learning.pretraining_loop import (
+    CLIP,
+    EpochBlocks,
+    Gather,
+    Source,
+    finite,
+    fit,
+    replace,
+    some,
+    training_rows,
+)  # fmt: skip
 from scanprior.learning.prior import Prior
 
 HIDDEN: dict[str, type[Units]] = {"bernoulli": Bernoulli, "rectified": ReLU}
-CLIP = 5.0  # standard deviations; a single bright vessel must not move the weights of a whole layer
 CHUNK = 2000
 GAP_ROWS = 1000
 CHAINS, SWEEPS = 50, 40  # how fast Gibbs chains forget is measured once per layer, at its end
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
-Gather = Callable[[LongTensor], Tensor]
 View = Callable[[Tensor, Tensor], Tensor]  # row numbers (n,) and standardised patches (n, visible) to what is learned
 
 
@@ -91,8 +95,8 @@ def pretrain(
         Diverged: the step size was too large.
     """
     work.mkdir(parents=True, exist_ok=True)
-    kept = _training_rows(rows, held_out)
-    unseen = held_out[_some(len(held_out), GAP_ROWS, seeds("pretrain", "held out"))] if held_out is not None else None
+    kept = training_rows(rows, held_out)
+    unseen = held_out[some(len(held_out), GAP_ROWS, seeds("pretrain", "held out"))] if held_out is not None else None
     normaliser = _normaliser(gather, kept, seeds("pretrain", "normaliser"))
     per_epoch = -(-len(kept) // batch_size)
     total = len(layers) * epochs * per_epoch
@@ -100,7 +104,7 @@ def pretrain(
     measured: dict[str, float] = {}
 
     def inputs(chosen: Tensor) -> Tensor:
-        patches = normaliser(_finite(gather, chosen)).clamp_(-CLIP, CLIP)
+        patches = normaliser(finite(gather, chosen)).clamp_(-CLIP, CLIP)
         return patches if view is None else view(chosen, patches)
 
     for number, size in enumerate(layers, start=1):
@@ -124,8 +128,8 @@ def pretrain(
                 if progress is not None:
                     progress(before + step, total)
 
-            sample = source.at(kept[_some(len(kept), GAP_ROWS, seeds("pretrain", "monitor"))])
-            started = source.at(kept[_some(len(kept), STATISTICS_ROWS, seeds("pretrain", "start", number))])
+            sample = source.at(kept[some(len(kept), GAP_ROWS, seeds("pretrain", "monitor"))])
+            started = source.at(kept[some(len(kept), STATISTICS_ROWS, seeds("pretrain", "start", number))])
             rbm.start_from(started.mean(0), started.var(0, unbiased=False))
             stepper = _stepper(
                 rbm,
@@ -139,12 +143,12 @@ def pretrain(
             seen_and_unseen = (sample, None if unseen is None else source.at(unseen))
             module = Pretraining(stepper, source, per_epoch=per_epoch, monitored=seen_and_unseen, tell=tell)
             order = EpochBlocks(kept, batch_size, seeds("pretrain", "order", number))
-            _fit(module, order, epochs, work / f"layer-{number}.ckpt", accelerator)
+            fit(module, order, epochs, work / f"layer-{number}.ckpt", accelerator)
             rbm = module.stepper.rbm.cpu()
             last = {f"layer{number}/{key}": value for key, value in module.last.items()}
             if scaler is not None:
                 rbm.fold(*scaler)
-            _replace(
+            replace(
                 file, lambda part, rbm=rbm, last=last: torch.save({"rbm": rbm.state_dict(), "measured": last}, part)
             )
             measured |= last
@@ -157,37 +161,6 @@ def pretrain(
         ).eval(),
         measured,
     )  # fmt: skip
-
-
-class EpochBlocks:
-    """Blocks of row numbers (mini-batches, batch), shuffled by (seed, epoch); the state is two numbers."""
-
-    def __init__(self, rows: Tensor, batch_size: int, seed: int) -> None:
-        self.rows, self.batch_size, self.seed = rows, batch_size, seed
-        self.epoch, self.place = 0, 0
-        self._count = len(blocks(rows, batch_size, BATCHES_PER_BLOCK))
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Tensor]:
-        # An epoch starts here, not after the last block: Lightning never asks a sized iterator for more than it has.
-        if self.place >= len(self):
-            self.epoch, self.place = self.epoch + 1, 0
-        generator = Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
-        order = self.rows[torch.randperm(len(self.rows), generator=generator)]
-        cut = blocks(order, self.batch_size, BATCHES_PER_BLOCK)
-        while self.place < len(self):
-            self.place += 1  # before the yield, so that a checkpoint taken after the block points to the next one
-            yield cut[self.place - 1]
-
-    def state_dict(self) -> dict[str, int]:
-        """Epoch and place in it; Lightning keeps it in its checkpoint."""
-        return {"epoch": self.epoch, "place": self.place}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from `state`."""
-        self.epoch, self.place = state["epoch"], state["place"]
 
 
 class Pretraining(pl.LightningModule):
@@ -261,17 +234,6 @@ class Pretraining(pl.LightningModule):
         return {"chain_memory": float(diagnostics.autocorrelation(both).time), "chain_distance": float(chains.distance)}
 
 
-class Source:
-    """What a layer learns from, by row number: gathered when asked for, or kept in memory (n x hidden floats)."""
-
-    def __init__(self, gather: Callable[[Tensor], Tensor]) -> None:
-        self._gather = gather
-
-    def at(self, rows: Tensor) -> Tensor:
-        """Inputs (n, width) of the row numbers `rows` (n,)."""
-        return self._gather(rows)
-
-
 def _layer_input(
     inputs: Callable[[Tensor], Tensor], kept: Tensor, machines: list[RBM]
 ) -> tuple[Source, Standardiser | None]:
@@ -325,67 +287,5 @@ def _machine(machines: list[RBM], visible: int, size: int, hidden: str, objectiv
 
 
 def _normaliser(gather: Gather, kept: Tensor, seed: int) -> Standardiser:
-    chosen = kept[_some(len(kept), STATISTICS_ROWS, seed)]
-    return Standardiser.of(torch.cat([_finite(gather, chunk) for chunk in chosen.split(CHUNK)]))
-
-
-def _finite(gather: Gather, rows: Tensor) -> Tensor:
-    """The patches `rows`, or a sentence that says which of them is broken."""
-    patches = gather(rows)  # pyright: ignore[reportArgumentType]
-    if not bool(torch.isfinite(patches.sum())):
-        bad = (~torch.isfinite(patches)).any(1).nonzero().flatten()
-        if len(bad):
-            raise ValueError(
-                f"patch {int(rows[bad[0]])} holds a value that is not finite; {len(bad)} of {len(rows)} do"
-            )
-    return patches
-
-
-def _training_rows(rows: int, held_out: Tensor | None) -> Tensor:
-    mask = torch.ones(rows, dtype=torch.bool)
-    if held_out is not None:
-        mask[held_out] = False
-    kept = mask.nonzero().flatten()
-    if len(kept) < 2:
-        raise ValueError(f"a prior needs at least two patches to train on; there are {len(kept)}")
-    return kept
-
-
-def _some(n: int, most: int, seed: int) -> Tensor:
-    """At most `most` of `n` places, drawn without repetition, in rising order."""
-    return torch.randperm(n, generator=Generator().manual_seed(seed))[:most].sort().values
-
-
-class _Checkpoint(pl.Callback):
-    """Saves under one fixed name, whole or not at all, after each epoch and at most once a minute in between."""
-
-    def __init__(self, file: Path) -> None:
-        self._file, self._saved = file, time.monotonic()
-
-    @override
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        if trainer.is_last_batch or time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
-            _replace(self._file, trainer.save_checkpoint)
-            self._saved = time.monotonic()
-
-
-def _fit(module: Pretraining, order: EpochBlocks, epochs: int, file: Path, accelerator: str) -> None:
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners and device notices
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        warnings.filterwarnings("ignore", message=".*srun.*")
-        trainer = pl.Trainer(
-            max_epochs=epochs, accelerator=accelerator, devices=1, logger=False, callbacks=[_Checkpoint(file)],
-            enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, num_sanity_val_steps=0,
-            use_distributed_sampler=False, plugins=[LightningEnvironment()], default_root_dir=file.parent,
-        )  # fmt: skip
-        trainer.fit(module, order, ckpt_path=str(file) if file.exists() else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-
-
-def _replace(file: Path, write: Callable[[Path], object]) -> None:
-    part = file.with_name(f".{file.name}.part")
-    write(part)
-    part.replace(file)
+    chosen = kept[some(len(kept), STATISTICS_ROWS, seed)]
+    return Standardiser.of(torch.cat([finite(gather, chunk) for chunk in chosen.split(CHUNK)]))
