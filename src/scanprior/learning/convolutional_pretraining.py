@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, LongTensor, Tensor
+from typing_extensions import override
 
 from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.convolution_training import ConvolutionalStepper, safe_convolutional_rate
@@ -197,6 +198,24 @@ def pretrain_placed(
     return Pretrained(placed.eval(), {**stack.measured, **measured})
 
 
+class Training(BlockTraining[AnyStepper]):
+    """One training, watched by the error on `unseen` inputs."""
+
+    def __init__(
+        self, stepper: AnyStepper, source: Source, *, unseen: Tensor | None, per_epoch: int,
+        tell: Callable[[dict[str, float], int], None],
+    ) -> None:  # fmt: skip
+        super().__init__(stepper, source, per_epoch=per_epoch, tell=tell)
+        self._unseen = unseen
+
+    @torch.no_grad()
+    @override
+    def epoch_metrics(self) -> dict[str, float]:
+        if self._unseen is None:
+            return {}
+        return {"unseen_reconstruction": float(self.stepper.error(self._unseen.to(self.device)))}
+
+
 def _train(
     task: Task, stepper: AnyStepper, source: Source, name: str, part: int, parts: int
 ) -> dict[str, float]:  # fmt: skip
@@ -210,11 +229,7 @@ def _train(
         if task.progress is not None:
             task.progress(before + step, total)
 
-    @torch.no_grad()
-    def measure(device: torch.device) -> dict[str, float]:
-        return {} if unseen is None else {"unseen_reconstruction": float(stepper.error(unseen.to(device)))}
-
-    module = BlockTraining(stepper, source, per_epoch=task.per_epoch, measure=measure, tell=tell)
+    module = Training(stepper, source, unseen=unseen, per_epoch=task.per_epoch, tell=tell)
     order = EpochBlocks(task.kept, task.batch_size, task.seeds("pretrain", "order", name))
     fit(module, order, task.epochs, task.work / f"{name}.ckpt", task.accelerator)
     return {f"{name}/{key}": value for key, value in module.last.items()}

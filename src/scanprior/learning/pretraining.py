@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from torch import Generator, LongTensor, Tensor
 from typing_extensions import override
@@ -29,6 +28,7 @@ from scanprior.learning.denoising import DENOISING, RATE, DenoisingStepper
 from scanprior.learning.patch_prior import PatchPrior, Size
 from scanprior.learning.pretraining_loop import (
     CLIP,
+    BlockTraining,
     EpochBlocks,
     Gather,
     Source,
@@ -163,49 +163,19 @@ def pretrain(
     )  # fmt: skip
 
 
-class Pretraining(pl.LightningModule):
-    """One machine's training: each Lightning step is a block of mini-batches of `source`."""
+class Pretraining(BlockTraining[Stepper | DenoisingStepper]):
+    """One machine's training, with what is watched of a machine."""
 
     def __init__(
         self, stepper: Stepper | DenoisingStepper, source: Source, *, per_epoch: int,
         monitored: tuple[Tensor, Tensor | None], tell: Callable[[dict[str, float], int], None],
     ) -> None:  # fmt: skip
-        super().__init__()
-        self.automatic_optimization = False
-        self.stepper = stepper
-        self.per_epoch, self.tell = per_epoch, tell
-        self.last: dict[str, float] = {"learning_rate": stepper.learning_rate}
-        self._source = source
+        super().__init__(stepper, source, per_epoch=per_epoch, tell=tell)
         self._sample, self._unseen = monitored
 
-    @override
-    def get_extra_state(self) -> dict[str, float]:
-        return self.last
-
-    @override
-    def set_extra_state(self, state: dict[str, float]) -> None:
-        self.last = state
-
-    @override
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.0)  # writes nothing: without one, Lightning counts no steps
-
-    @override
-    def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Train on one block of row numbers (mini-batches, batch)."""
-        # One mini-batch at a time: it is gathered, standardised and used while it is still in the cache.
-        stats = self.stepper.block(self._source.at(rows).to(self.device) for rows in batch.cpu())
-        self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
-        values = {"reconstruction": float(stats.reconstruction), "activation": float(stats.activation)}
-        if self.stepper.step % self.per_epoch == 0:
-            values |= self._epoch_metrics()
-        self.last |= values
-        if self.stepper.step == self.stepper.steps:
-            self.last |= self._chain_metrics()
-        self.tell(values, self.stepper.step)
-
     @torch.no_grad()
-    def _epoch_metrics(self) -> dict[str, float]:
+    @override
+    def epoch_metrics(self) -> dict[str, float]:
         rbm, seen = self.stepper.rbm, self._sample.to(self.device)
         norms, active = diagnostics.weight_norms(rbm), diagnostics.activations(rbm, seen)
         metrics = {
@@ -222,7 +192,8 @@ class Pretraining(pl.LightningModule):
         return {name: float(value) for name, value in metrics.items()}
 
     @torch.no_grad()
-    def _chain_metrics(self) -> dict[str, float]:
+    @override
+    def end_metrics(self) -> dict[str, float]:
         """How fast Gibbs chains forget, from data and from noise; nothing where no side holds the other."""
         rbm = self.stepper.rbm
         # An autoencoder has neither energy nor chains.

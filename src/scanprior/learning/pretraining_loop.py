@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -73,6 +73,7 @@ class Steps(Protocol):
     """A stepper: the one place that writes parameters, with all that its next step depends on as its state."""
 
     step: int
+    steps: int
     learning_rate: float
 
     def block(self, data: Iterable[Tensor], /) -> Stats:
@@ -80,24 +81,34 @@ class Steps(Protocol):
         ...  # fmt: skip
 
 
-class BlockTraining(pl.LightningModule):
+S = TypeVar("S", bound=Steps)
+
+
+class BlockTraining(pl.LightningModule, Generic[S]):
     """One training: each Lightning step is a block of mini-batches of `source`.
 
     Args:
         stepper: a module that keeps `Steps`.
-        measure: metrics of the end of an epoch, on a device.
         tell: called with metrics and the number of mini-batches so far.
     """
 
     def __init__(
-        self, stepper: Steps, source: Source, *, per_epoch: int, measure: Callable[[torch.device], dict[str, float]],
-        tell: Callable[[dict[str, float], int], None],
+        self, stepper: S, source: Source, *, per_epoch: int, tell: Callable[[dict[str, float], int], None]
     ) -> None:  # fmt: skip
         super().__init__()
         self.automatic_optimization = False
         self.stepper = stepper
+        self.per_epoch, self.tell = per_epoch, tell
         self.last: dict[str, float] = {"learning_rate": stepper.learning_rate}
-        self._source, self._per_epoch, self._measure, self._tell = source, per_epoch, measure, tell
+        self._source = source
+
+    def epoch_metrics(self) -> dict[str, float]:
+        """What is measured at the end of an epoch."""
+        return {}
+
+    def end_metrics(self) -> dict[str, float]:
+        """What is measured once, at the end."""
+        return {}
 
     @override
     def get_extra_state(self) -> dict[str, float]:
@@ -116,14 +127,14 @@ class BlockTraining(pl.LightningModule):
         """Train on one block of row numbers (mini-batches, batch)."""
         # One mini-batch at a time: it is gathered, standardised and used while it is still in the cache.
         stats = self.stepper.block(self._source.at(rows).to(self.device) for rows in batch.cpu())
-        for parameter in self.parameters():
-            parameter.grad = None  # a stepper with gradients has used them
         self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
         values = {"reconstruction": float(stats.reconstruction), "activation": float(stats.activation)}
-        if self.stepper.step % self._per_epoch == 0:
-            values |= self._measure(self.device)
+        if self.stepper.step % self.per_epoch == 0:
+            values |= self.epoch_metrics()
         self.last |= values
-        self._tell(values, self.stepper.step)
+        if self.stepper.step == self.stepper.steps:
+            self.last |= self.end_metrics()
+        self.tell(values, self.stepper.step)
 
 
 def finite(gather: Gather, rows: Tensor) -> Tensor:
