@@ -31,7 +31,6 @@ import torch
 from patch_accuracy import POOL, SIZE, TEST, load
 
 from scanprior.learning.arm import Arm, Setup, trial_settings
-from scanprior.learning.arms import conv_dbn
 from scanprior.learning.bags import Bags
 from scanprior.learning.convolutional_pretraining import pretrain_autoencoder, pretrain_machines, pretrain_placed
 from scanprior.learning.pretraining import pretrain
@@ -44,7 +43,7 @@ BUDGETS, PER_SCAN, LAYERS, RESAMPLES = (2, 4, 8), 400, (400, 200), 2000
 WITHOUT = ("cnn", "mlp", "logistic")
 CONVOLUTIONAL = ("conv_dbn", "conv_autoencoder", "conv_dbn_placed")
 ABLATION = "cnn_placed"  # the placed prior without its machines: not a candidate, it shows what they add
-ARMS = (*WITHOUT, "dbn", *CONVOLUTIONAL, ABLATION)
+ARMS = (*WITHOUT, *CONVOLUTIONAL, ABLATION, "dbn")
 RESULT = Path(__file__).parents[1] / "results" / "prior_strength.json"
 
 
@@ -98,10 +97,11 @@ def prior_of(cohort: Cohort, name: str, work: Path, epochs: int) -> Any:
             "conv_autoencoder": pretrain_autoencoder, "conv_dbn_placed": placed,
             ABLATION: partial(placed, machine_epochs=0),
         }  # fmt: skip
+        machines = "conv_dbn" if name == "conv_dbn_placed" else name  # the very same machines, trained once
         began = time.process_time()
         result = ways[name](
             lambda chosen: torch.from_numpy(cohort.store.gather(rows[chosen.numpy()], centres[chosen.numpy()])),
-            len(rows), patch_size=SIZE, seeds=seeds, work=folder / "training", epochs=epochs,
+            len(rows), patch_size=SIZE, seeds=seeds, work=work / f"training-{machines}", epochs=epochs,
         )  # fmt: skip
         seconds = round(time.process_time() - began, 1)
         save_prior(result.prior, folder, {"measured": result.measured, "training": {"cpu_seconds": seconds}})
@@ -112,8 +112,7 @@ def prior_of(cohort: Cohort, name: str, work: Path, epochs: int) -> Any:
 def arm_of(cohort: Cohort, name: str, work: Path, epochs: int) -> Arm:
     """The arm, with its prior."""
     prior = None if name in WITHOUT else prior_of(cohort, name, work, epochs)
-    setup = Setup(3, SIZE, LAYERS, "rectified", prior)
-    return make_arm(name, setup) if name in WITHOUT or name == "dbn" else conv_dbn.arm(setup)
+    return make_arm("conv_dbn_placed" if name == ABLATION else name, Setup(3, SIZE, LAYERS, "rectified", prior))
 
 
 def cell(cohort: Cohort, arm: Arm, test: Bags, budget: int, draw: int, trials: int) -> dict[str, Any]:
@@ -135,7 +134,12 @@ def cell(cohort: Cohort, arm: Arm, test: Bags, budget: int, draw: int, trials: i
     rows = np.array([place[patient] for patient in owner])
     np.add.at(table, (rows, test.targets, 1), 1)
     np.add.at(table, (rows, test.targets, 0), guesses == test.targets)
-    return {"valid": [fit.score for fit in fits], "chosen": fits.index(best), "seconds": seconds, "table": table.tolist()}
+    return {
+        "valid": [fit.score for fit in fits],
+        "chosen": fits.index(best),
+        "seconds": seconds,
+        "table": table.tolist(),
+    }
 
 
 def accuracy(tables: np.ndarray) -> np.ndarray:
@@ -163,7 +167,9 @@ def report(cells: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         if not draws:
             continue
         tables = {name: np.array([cells[f"{name}/{budget}/{draw}"]["table"] for draw in draws]) for name in names}
-        valid = {name: float(np.mean([max(cells[f"{name}/{budget}/{draw}"]["valid"]) for draw in draws])) for name in names}
+        valid = {
+            name: float(np.mean([max(cells[f"{name}/{budget}/{draw}"]["valid"]) for draw in draws])) for name in names
+        }
         reference = max((name for name in names if name in WITHOUT), key=lambda name: valid[name])
         row: dict[str, Any] = {"draws": len(draws), "best without a prior": reference, "arms": {}}
         for name in names:
@@ -187,7 +193,9 @@ def report(cells: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> None:
     """The table."""
     for budget, row in result["budgets"].items():
-        print(f"\n{budget} labelled patients, {row['draws']} draws; best without a prior by validation: {row['best without a prior']}")
+        print(
+            f"\n{budget} labelled patients, {row['draws']} draws; best without a prior by validation: {row['best without a prior']}"
+        )
         for name, one in row["arms"].items():
             low, high = one["interval"]
             print(
@@ -222,7 +230,10 @@ def main() -> None:
         if options.background == "uniform":
             sampling.NEAR = 1000
         cohort = Cohort(Path(os.environ["SCANPRIOR_DATA"]) / "hippocampus")
-        arms = {name: arm_of(cohort, name, options.work / f"priors-{options.epochs}", options.epochs) for name in options.arms}
+        arms = {
+            name: arm_of(cohort, name, options.work / f"priors-{options.epochs}", options.epochs)
+            for name in options.arms
+        }
         test = cohort.bags(cohort.test)
         for draw in range(options.draws):
             for budget in BUDGETS:

@@ -232,7 +232,7 @@ class StudyConfig(Section):
     def _rectified_machines(self) -> bool:
         """Whether any prior is a stack of machines with rectified units."""
         own = self.prior.hidden
-        kinds = {"rectified", "shuffled"} if own == "rectified" else {"rectified"}
+        kinds = {"rectified", "conv", "conv_placed"} | ({"shuffled"} if own == "rectified" else set())
         return any(self.prior_of(arm) in kinds for arm in self.arms)
 
     def public(self) -> dict[str, Any]:

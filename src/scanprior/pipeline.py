@@ -20,7 +20,7 @@ STEPS: dict[str, Step] = {
     "convert": Step((), ("deidentify",)),
     "prepare": Step(("prepare",), ("convert",)),
     "patches": Step(("seed", "task", "patches"), ("index", "prepare")),
-    "pretrain": Step(("seed", "patches.size", "prior"), ("split", "prepare", "patches")),
+    "pretrain": Step(("seed", "patches.size", "prepare.spacing", "prior"), ("split", "prepare", "patches")),
     "train": Step(("seed", "task", "patches", "prior.layers", "prior.hidden", "prior.scope", "evaluation.scheme",
                    "evaluation.budgets", "evaluation.trials", "evaluation.metric"),
                   ("index", "split", "prepare", "patches", "pretrain")),

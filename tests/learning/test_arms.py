@@ -11,13 +11,18 @@ import pytest
 import torch
 from easy import SIZE, patient_bags, voxel_bags
 
+from scanprior.energy.convolutional_dbn import ConvolutionalDBN
 from scanprior.energy.dbn import DBN
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU
 from scanprior.errors import ScanpriorError
 from scanprior.learning.arm import Arm, OneClass, Setup, log_softmax, trial_settings
+from scanprior.learning.arms.cnn import WIDTH
 from scanprior.learning.bags import Bags
 from scanprior.learning.catalogue import CATALOGUE, ArmName
+from scanprior.learning.convolutional_prior import ConvolutionalPrior
+from scanprior.learning.convolutional_prior import machine as convolutional_machine
+from scanprior.learning.network import conv_layers
 from scanprior.learning.prior import Prior
 from scanprior.learning.registry import make_arm
 from scanprior.learning.training import Plan
@@ -48,9 +53,23 @@ def prior(hidden: str) -> Prior:
     return Prior(DBN(machines), mean=torch.full((visible,), 0.1), std=torch.full((visible,), 0.8), patch_size=SIZE)
 
 
+def convolutional_prior() -> ConvolutionalPrior:
+    layers = conv_layers(SIZE, WIDTH)
+    machines = [
+        convolutional_machine(
+            layer, "gaussian", "rectified", std=(2 / (layer.channels[0] * np.prod(layer.kernel))) ** 0.5, seed=seed
+        )
+        for seed, layer in enumerate(layers)
+    ]
+    return ConvolutionalPrior(
+        ConvolutionalDBN(machines), mean=torch.tensor(0.1), std=torch.tensor(0.8), patch_size=SIZE
+    )  # fmt: skip
+
+
 def make(name: ArmName, *, pooled: bool = False, epochs: int = 4) -> Arm:
     hidden = "bernoulli" if name.endswith("_bernoulli") else "rectified"
-    start = prior(hidden) if CATALOGUE[name].prior else None
+    kind = CATALOGUE[name].prior
+    start = None if kind is None else convolutional_prior() if kind.startswith("conv") else prior(hidden)
     setup = Setup(2 if pooled else 3, SIZE, LAYERS, hidden, start, pooled)
     arm = make_arm(name, setup)
     if name in NETWORKS:

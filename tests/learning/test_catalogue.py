@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from scanprior.learning.catalogue import ARMS, CATALOGUE, hidden_of, partner_of, prior_of
+from scanprior.learning.catalogue import ARMS, CATALOGUE, CONVOLUTIONAL, hidden_of, partner_of, prior_of
 
 
 def test_every_arm_has_its_entry_and_every_partner_starts_without_a_prior() -> None:
@@ -16,6 +16,7 @@ def test_every_arm_has_its_entry_and_every_partner_starts_without_a_prior() -> N
         assert (entry.prior is None) == (entry.partner is None)
         if entry.partner is not None:
             assert CATALOGUE[entry.partner].prior is None
+            assert (entry.prior in CONVOLUTIONAL) == (entry.partner == "cnn")
             assert hidden_of(entry.partner, "bernoulli") == hidden_of(arm, "bernoulli")
 
 

@@ -9,12 +9,19 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 Hidden = Literal["rectified", "bernoulli"]
-# A stack of machines of one hidden kind; the same on patches whose voxels were shuffled; a denoising autoencoder.
-PriorKind = Literal["rectified", "bernoulli", "shuffled", "autoencoder"]
+# A stack of machines of one hidden kind; the same on patches whose voxels were shuffled; a denoising autoencoder; a stack
+# of convolutional machines, the same taught to tell a patch's place, and a convolutional denoising autoencoder.
+PriorKind = Literal["rectified", "bernoulli", "shuffled", "autoencoder", "conv", "conv_placed", "conv_autoencoder"]
 TaskKind = Literal["patient", "voxel"]
 ArmName = Literal["dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic",
                   "dbn_rectified", "dbn_bernoulli", "scratch_rectified", "scratch_bernoulli",
-                  "autoencoder", "shuffled_prior", "moments", "random_features", "covariates", "position_only"]  # fmt: skip
+                  "autoencoder", "shuffled_prior", "moments", "random_features", "covariates", "position_only",
+                  "conv_dbn", "conv_dbn_placed", "conv_autoencoder"]  # fmt: skip
+CONVOLUTIONAL: tuple[PriorKind, ...] = (
+    "conv",
+    "conv_placed",
+    "conv_autoencoder",
+)  # rectified, whatever the study's own
 HIDDEN: tuple[Hidden, ...] = get_args(Hidden)
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
 
@@ -46,6 +53,9 @@ CATALOGUE: dict[ArmName, Entry] = {
     "random_features": Entry(control=True, network=False),
     "covariates": Entry(tasks=("patient",), control=True, network=False),
     "position_only": Entry(tasks=("voxel",), control=True, network=False),
+    "conv_dbn": Entry(prior="conv", partner="cnn"),
+    "conv_dbn_placed": Entry(prior="conv_placed", partner="cnn"),
+    "conv_autoencoder": Entry(prior="conv_autoencoder", partner="cnn"),
 }
 
 

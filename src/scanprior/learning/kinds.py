@@ -10,14 +10,21 @@ from typing import Any, Protocol
 from torch import LongTensor
 
 from scanprior.errors import ScanpriorError
+from scanprior.learning.convolutional_pretraining import (
+    Places,
+    pretrain_autoencoder,
+    pretrain_machines,
+    pretrain_placed,
+)  # fmt: skip
 from scanprior.learning.denoising import DENOISING
 from scanprior.learning.patch_prior import Size
-from scanprior.learning.pretraining import Gather, Pretrained, pretrain
+from scanprior.learning.pretraining import Pretrained, pretrain
+from scanprior.learning.pretraining_loop import Gather
 from scanprior.learning.shuffling import Shuffle
 
 
 class Pretrainer(Protocol):
-    """Trains a prior; the arguments are those of `learning.pretraining.pretrain`."""
+    """Trains a prior; the arguments are those of `learning.pretraining.pretrain`, and where each patch lies."""
 
     def __call__(
         self,
@@ -34,6 +41,7 @@ class Pretrainer(Protocol):
         batch_size: int,
         learning_rate: float | None,
         held_out: LongTensor | None,
+        places: Places,
         log: Callable[..., None],
         progress: Callable[[int, int], None],
         accelerator: str,
@@ -50,22 +58,55 @@ def pretrainer(kind: str) -> Pretrainer:
     """
     match kind:
         case "rectified" | "bernoulli":
-            return pretrain
+            return _stack
         case "shuffled":
             return _shuffled
         case "autoencoder":
             return _autoencoder
+        case "conv":
+            return _convolutional
+        case "conv_placed":
+            return _placed
+        case "conv_autoencoder":
+            return _convolutional_autoencoder
         case _:
             raise ScanpriorError(f"there is no way to train a prior of kind {kind!r}")
 
 
-def _shuffled(gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], **options: Any) -> Pretrained:
+def _stack(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:  # noqa: ARG001
+    """Machines know a patch by its voxels alone."""
+    return pretrain(gather, rows, **options)
+
+
+def _shuffled(
+    gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], places: Places, **options: Any  # noqa: ARG001
+) -> Pretrained:  # fmt: skip
     """The same stack on patches whose voxels changed places, standardised as the real ones are."""
     view = Shuffle(prod(patch_size), seeds("pretrain", "shuffle"))
     return pretrain(gather, rows, patch_size=patch_size, seeds=seeds, view=view, **options)
 
 
-def _autoencoder(gather: Gather, rows: int, **options: Any) -> Pretrained:
+def _autoencoder(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:  # noqa: ARG001
     """The same layers, trained to denoise, at a rate of their own: the study's is that of the machines."""
     changed: dict[str, Any] = {**options, "objective": DENOISING, "learning_rate": None}
     return pretrain(gather, rows, **changed)
+
+
+def _convolutional(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:  # noqa: ARG001
+    """Convolutional machines; the network's layers and hidden kind are those of the `cnn` arm."""
+    return pretrain_machines(gather, rows, **_without(options, "layers", "hidden"))
+
+
+def _placed(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:
+    """The same machines, then taught to tell where a patch lies."""
+    return pretrain_placed(gather, rows, places=places, **_without(options, "layers", "hidden"))
+
+
+def _convolutional_autoencoder(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:  # noqa: ARG001
+    """The same layers, trained at once to denoise, at a rate of their own."""
+    own = _without(options, "layers", "hidden", "objective", "learning_rate")
+    return pretrain_autoencoder(gather, rows, **own)
+
+
+def _without(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in names}

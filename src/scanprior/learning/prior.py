@@ -17,6 +17,8 @@ from scanprior.energy.dbn import DBN
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Units
 from scanprior.errors import ScanpriorError
+from scanprior.learning import convolutional_prior
+from scanprior.learning.convolutional_prior import FAMILY
 from scanprior.learning.patch_prior import FORMAT, FORMAT_VERSION, PatchPrior, Size
 
 Model = Literal["machines", "autoencoder"]
@@ -117,7 +119,7 @@ def save_prior(prior: PatchPrior, folder: Path, card: Mapping[str, Any]) -> None
     _write(folder / "model_card.md", model_card(facts).encode())
 
 
-def load_prior(folder: Path | str) -> Prior:
+def load_prior(folder: Path | str) -> PatchPrior:
     """The prior that `save_prior` wrote into `folder` (or the file `prior.safetensors` itself), on the CPU.
 
     Raises:
@@ -144,17 +146,22 @@ def load_prior(folder: Path | str) -> Prior:
             f"this prior has format version {structure['version']}; this scanprior reads up to {FORMAT_VERSION}",
             hint="install a newer scanprior",
         )
+    prior = convolutional_prior.restore(structure) if structure.get("family") == FAMILY else _dense(structure)
+    prior.load_state_dict(tensors)
+    return prior.eval()
+
+
+def _dense(structure: dict[str, Any]) -> Prior:
+    """A dense prior of this structure, its tensors still to be loaded."""
     machines = [
         RBM(_units(layer["visible"]), _units(layer["hidden"]), centered=layer["centered"])
         for layer in structure["layers"]
     ]
     visible = structure["layers"][0]["visible"]["size"]
-    prior = Prior(
+    return Prior(
         DBN(machines), mean=torch.zeros(visible), std=torch.ones(visible), patch_size=tuple(structure["patch_size"]),
         model=structure.get("model", "machines"),
     )  # fmt: skip
-    prior.load_state_dict(tensors)
-    return prior.eval()
 
 
 def model_card(facts: Mapping[str, Any]) -> str:

@@ -54,5 +54,9 @@ def make_arm(name: str, setup: Setup) -> Arm:
             from scanprior.learning.arms import position_only
 
             return position_only.arm(setup)
+        case "conv_dbn" | "conv_dbn_placed" | "conv_autoencoder":  # the same fine-tuning of another prior
+            from scanprior.learning.arms import conv_dbn
+
+            return conv_dbn.arm(setup)
         case _:
             raise ScanpriorError(f"there is no arm {name!r}", hint=f"arms: {', '.join(ARMS)}")

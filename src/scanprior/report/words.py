@@ -21,6 +21,9 @@ ARMS = {
     "moments": "control: the same network from a random start with the mean and variance of the prior's weights",
     "random_features": "control: the same network frozen at its random start, logistic regression on its features",
     "covariates": "control: age, sex, scanner, site and the study's covariates alone, no image",
+    "conv_dbn": "the small 3-D convolutional network started from a stack of convolutional machines",
+    "conv_dbn_placed": "the same from a stack that then learned where in its scan a patch lies",
+    "conv_autoencoder": "the small 3-D convolutional network started from a convolutional denoising autoencoder",
     "position_only": "control: the place of a patch alone, no voxel",
 }
 KINDS = {"rectified": "noisy rectified hidden units", "bernoulli": "Bernoulli hidden units"}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scanprior.config import StudyConfig
-from scanprior.learning.catalogue import CATALOGUE, ArmName
+from scanprior.learning.catalogue import CATALOGUE, CONVOLUTIONAL, ArmName, PriorKind
 from scanprior.learning.kernels import kernels
 from scanprior.study import Study
 
@@ -28,6 +28,7 @@ HEAD_MM = 120.0  # a field of view beyond this on every side may hold a face
 STEPS, BATCH, VALIDATED = 240, 128, 12000
 PER_STEP = 0.002
 CNN_SLOWDOWN = 1.5  # seconds per multiplication of small 3-D kernels, against those of matrix products
+CONV_PRIOR = 3.5  # the same while a prior is trained: 2.5 machines, 3.6 with the place, 4.2 autoencoder (13³ patches)
 REGION_SHARE = 0.2  # of a prepared volume that dense prediction covers
 FEATURE_FIT = 1.5
 SERIAL = 12.0  # Snakemake and stages that nothing runs beside
@@ -75,7 +76,7 @@ def forecast(study: Study, size: Size, *, cores: int | None = None) -> Forecast:
         + PER_MEGAVOXEL["prepare"] * size.prepared_megavoxels,
         "patches": STARTUP["plain"] + PER_SCAN["patches"] * size.scans,
         "pretrain": jobs["pretrain"] * STARTUP["torch"]
-        + len(study.jobs("pretrain")) * _pretraining(config, size) / gflops,
+        + sum(_pretraining(config, size, job["kind"]) for job in study.jobs("pretrain")) / gflops,
         "train": sum(_arm(config, size, job["arm"], gflops) for job in study.jobs("train")),
         "evaluate": STARTUP["plain"] + 0.5 * len(config.arms),
         "report": STARTUP["plain"] + 3.0,
@@ -147,13 +148,14 @@ def _kernel_products(config: StudyConfig) -> float:
     return total / 1e9
 
 
-def _pretraining(config: StudyConfig, size: Size) -> float:
-    """Billions of operations: five products per patch, layer and epoch, a fifth more for the rest."""
+def _pretraining(config: StudyConfig, size: Size, kind: PriorKind) -> float:
+    """Billions of operations: five products per patch, layer and epoch, and the rest; those of kernels take longer."""
     share = 1.0
     if config.prior.scope == "disjoint":
         share = (config.evaluation.pool or size.patients - size.labelled) / max(size.patients, 1)
     patches = size.scans * share * config.patches.per_scan
-    return 1.6 * 5 * 2 * _products(config) * patches * config.prior.epochs
+    each = CONV_PRIOR * _kernel_products(config) if kind in CONVOLUTIONAL else _products(config)
+    return 1.6 * 5 * 2 * each * patches * config.prior.epochs
 
 
 def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:
@@ -164,7 +166,7 @@ def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:
     per_patch = 2 * _products(config) / gflops
     if not CATALOGUE[arm].network:
         return STARTUP["plain"] + 1.0 + FEATURE_FIT * fits + _dense(config, size, per_patch / 10)
-    if arm == "cnn":
+    if arm == "cnn" or CATALOGUE[arm].partner == "cnn":
         per_patch = CNN_SLOWDOWN * 2 * _kernel_products(config) / gflops
     fit = STEPS * PER_STEP + 3 * STEPS * BATCH * per_patch + VALIDATED * per_patch
     return STARTUP["torch"] + fits * fit + _dense(config, size, per_patch)

@@ -55,12 +55,18 @@ def run(study: Study, *, kind: PriorKind, context: str) -> None:
         def gather(chosen: LongTensor) -> Tensor:
             return torch.from_numpy(store.gather(rows[chosen.numpy()], centres[chosen.numpy()]))
 
+        sides = store.shapes[rows]
+
+        def places(chosen: LongTensor) -> Tensor:
+            offset = centres[chosen.numpy()] - (sides[chosen.numpy()] - 1) / 2
+            return torch.from_numpy((offset * np.array(config.prepare.spacing)).astype(np.float32))
+
         settings, hidden = config.prior, hidden_of_prior(kind, config.prior.hidden)
         try:
             prior, measured = pretrainer(kind)(
                 gather, len(index), patch_size=size, seeds=stage.seed, work=stage.work / "training",
                 layers=settings.layers, hidden=hidden, objective=settings.objective, epochs=settings.epochs,
-                batch_size=settings.batch_size, learning_rate=settings.learning_rate, held_out=held_out,
+                batch_size=settings.batch_size, learning_rate=settings.learning_rate, held_out=held_out, places=places,
                 log=stage.log, progress=stage.progress, accelerator=config.engine.accelerator,
             )  # fmt: skip
         except (Diverged, ValueError) as error:

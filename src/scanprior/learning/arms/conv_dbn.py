@@ -26,7 +26,7 @@ def arm(setup: Setup) -> NetworkArm:
     """
     if not isinstance(setup.prior, ConvolutionalPrior):
         raise ScanpriorError(
-            "this arm starts from a convolutional prior, and there is none", hint="run the stage pretrain first"
+            "this arm starts from a prior of convolutions, and there is none", hint="run the stage pretrain first"
         )
     return NetworkArm(setup, build, SPACE, own_statistics=True, groups=slower_below)
 
