@@ -94,9 +94,10 @@ class Stop(BaseException):
 
 def test_stopped_while_it_learns_the_place_it_goes_on_with_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr("scanprior.learning.pretraining_loop.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    run = lambda work, log: pretrain_placed(
-        work=tmp_path / work, epochs=4, batch_size=10, log=log, **options("placed", 210)
-    )  # noqa: E731
+
+    def run(work, log):
+        return pretrain_placed(work=tmp_path / work, epochs=4, batch_size=10, log=log, **options("placed", 210))
+
     calls: list[str] = []
 
     def log(values, step):
