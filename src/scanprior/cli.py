@@ -172,6 +172,7 @@ def verify(
     source: Annotated[Path, typer.Argument(metavar="SRC")],
     destination: Annotated[Path, typer.Argument(metavar="DST")],
     key: Annotated[Path, typer.Option(help="the key that DST was made with")],
+    option: Annotated[list[str] | None, typer.Option(help="an option that DST was made with; may be repeated")] = None,
 ) -> None:
     """Search DST for every original value of SRC; exit 1 when one is found.
 
@@ -179,7 +180,7 @@ def verify(
     """
     from scanprior.stages.verify import command
 
-    raise typer.Exit(command(source, destination, key=key))
+    raise typer.Exit(command(source, destination, key=key, options=tuple(option or ())))
 
 
 @app.command(name="new-key")

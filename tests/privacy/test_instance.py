@@ -84,6 +84,10 @@ def test_marks_say_what_was_done_and_no_more():
         item.CodingSchemeDesignator == "DCM" and item.CodeMeaning for item in after.DeidentificationMethodCodeSequence
     )
     assert "BurnedInAnnotation" not in after and "RecognizableVisualFeatures" not in after
+    before = carrier()
+    before.BurnedInAnnotation = before.RecognizableVisualFeatures = "NO"  # another's word
+    after = cleaned(before)
+    assert "BurnedInAnnotation" not in after and "RecognizableVisualFeatures" not in after
     after = cleaned(carrier(), name="basic")
     assert after.LongitudinalTemporalInformationModified == "REMOVED" and after.StudyDate == ""
     capture = carrier()

@@ -13,11 +13,14 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
+from test_deidentify import put
 
 from scanprior.errors import ConfigError
 from scanprior.privacy import attributes, codes, rules, safe
 from scanprior.privacy.header import Names
 from scanprior.privacy.instance import clean_instance, read
+from scanprior.stages.deidentify import deidentify_folder
+from scanprior.stages.verify import verify
 
 NAMES = Names("P-0123456789", -400, bytes(range(32)))
 # What an option may keep by the standard, and what is removed here all the same: no check can vouch for it.
@@ -202,3 +205,16 @@ def test_numbers_that_could_be_an_id_do_not_stay(keyword, raw):
     assert raw.strip() not in saved(made) and keyword_for_tag(tag) == keyword
     if keyword == "RadionuclideTotalDose":
         assert made[tag].value == 7352000000  # an activity stays, in four digits
+
+
+def test_verify_looks_for_all_but_what_an_option_keeps(tmp_path):
+    before = carrier()
+    before.StationName, before.StudyDate, before.PatientName = "CTROOM3", "20240303", "OBERHUBER^Zita"
+    put(tmp_path / "raw", "a.dcm", before)
+    options = ("retain_device_identity", "retain_uids", "retain_long_full_dates")
+    key = bytes(range(32))
+    deidentify_folder(tmp_path / "raw", tmp_path / "out", key=key, options=options, faces="keep")
+    assert {finding.kind for finding in verify(tmp_path / "raw", tmp_path / "out", key)} == {"id", "date", "uid"}
+    assert verify(tmp_path / "raw", tmp_path / "out", key, options=options) == []
+    put(tmp_path / "out", "b.txt", b"Oberhuber")
+    assert [finding.kind for finding in verify(tmp_path / "raw", tmp_path / "out", key, options=options)] == ["name"]

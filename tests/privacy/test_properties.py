@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import carrier, saved
@@ -110,6 +111,17 @@ def test_damaged_files_are_read_in_full_or_refused(data):
         content[at] = data.draw(st.integers(0, 255))
     cut = data.draw(st.one_of(st.just(len(content)), st.integers(132, len(content))))
     checked(bytes(content[:cut]), data.draw(st.sampled_from(PROFILES)))
+
+
+@pytest.mark.parametrize("found", [
+    b"\x28\x00\x03\x01U\x00\x00\x00",  # PixelRepresentation, empty and of a VR that there is not
+    b"\x08\x00\x08\x00SQ\x00\x00\x1e\x00\x00\x00\xfe\xff\x00\xe0\x16\x00\x00\x00\x08\x00\x18\x00FD\x0e\x00ZQXJVKWPYB1234",
+])  # fmt: skip
+def test_what_fuzzing_found_is_refused_or_clean(found):
+    tag = found[:4]
+    at = WHOLE.find(tag, 132)
+    old = 8 + int.from_bytes(WHOLE[at + 6 : at + 8], "little")
+    checked(WHOLE[:at] + found + WHOLE[at + old :], PROFILES[1])
 
 
 def test_the_profiles_of_the_properties_hold_what_the_allow_list_names():

@@ -71,8 +71,10 @@ CODES: dict[str, frozenset[str]] = {
     "ImageLaterality": frozenset("LRUB"),
     "ScanningSequence": v.terms("SE IR GR EP RM"),
     "SequenceVariant": v.terms("SK MTC SS TRSS SP MP OSP NONE"),
-    "ScanOptions": v.terms("PER RG CG PPG FC PFF PFP SP FS CT HELICAL AXIAL SCOUT CINE WS DB")
-    | {"HELICAL MODE", "AXIAL MODE"},
+    "ScanOptions": v.terms(
+        "PER RG CG PPG FC PFF PFP SP FS CT HELICAL AXIAL SCOUT CINE WS DB SAT1 SAT2 FAST_GEMS EDR_GEMS ACC_GEMS"
+    )
+    | {"HELICAL MODE", "AXIAL MODE", "CINE MODE", "SCOUT MODE"},
     "MRAcquisitionType": frozenset(("1D", "2D", "3D")),
     "LossyImageCompression": frozenset(("00", "01")),
     "LossyImageCompressionMethod": v.terms("ISO_10918_1 ISO_14495_1 ISO_15444_1 ISO_15444_15 ISO_13818_2 ISO_14496_10"),
@@ -80,7 +82,7 @@ CODES: dict[str, frozenset[str]] = {
     "ModalityLUTType": v.RESCALE_TYPES,
     "Units": v.UNITS,
     "DecayCorrection": v.terms("NONE START ADMIN"),
-    "CorrectedImage": v.terms("DECY ATTN SCAT DTIM MOTN PMOT CLN RAN RADL DCAL NORM NRGY FLOOD UNIF MOT"),
+    "CorrectedImage": v.terms("DECY ATTN SCAT DTIM MOTN PMOT CLN RAN RADL DCAL NORM NRGY FLOOD UNIF MOT LIN SLSENS"),
     "AcquisitionType": v.terms("SEQUENCED SPIRAL CONSTANT_ANGLE STATIONARY FREE"),
     "RotationDirection": frozenset(("CW", "CC")),
     "InPlanePhaseEncodingDirection": v.terms("ROW COL COLUMN OTHER"),
@@ -97,9 +99,9 @@ CODES: dict[str, frozenset[str]] = {
 # Of the acquisition's physics research keeps every number and every defined term of these groups that Table E.1-1 does
 # not name (acquisition, image pixel, nuclear medicine).
 PHYSICS_GROUPS = (0x0018, 0x0028, 0x0054)
-# Numbers that place, count or group things of the patient's visit rather than describe physics, and tables without limit.
+# What this program says itself, only when it is true; and tables without limit.
 PHYSICS_LEFT_OUT = v.terms("""
-    SmallestImagePixelValue LargestImagePixelValue GrayLookupTableDescriptor GrayLookupTableData
+    BurnedInAnnotation RecognizableVisualFeatures LongitudinalTemporalInformationModified GrayLookupTableDescriptor GrayLookupTableData
     AlphaPaletteColorLookupTableDescriptor AlphaPaletteColorLookupTableData DataPathAssignment OverrideBit
     RedPaletteColorLookupTableDescriptor GreenPaletteColorLookupTableDescriptor BluePaletteColorLookupTableDescriptor
     LUTDescriptor LUTData LUTFunction HistogramData WaveformDataDisplayScale ICCProfile
@@ -112,10 +114,18 @@ LARGEST_OF = {
     **dict.fromkeys(("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"), 999_999.0),
     # milliseconds and micro-units
     **dict.fromkeys(
-        ("FrameReferenceTime", "ActualFrameDuration", "TriggerTime", "ExposureInuAs", "ExposureTimeInuS"), 9_999_999.0
+        (
+            "DoseCalibrationFactor",
+            "FrameReferenceTime",
+            "ActualFrameDuration",
+            "TriggerTime",
+            "ExposureInuAs",
+            "ExposureTimeInuS",
+        ),
+        9_999_999.0,
     ),
     # Bq and seconds: 370 MBq, half-life of Ge-68; beyond six digits only the first four count (see `values`)
-    **dict.fromkeys(("RadionuclideTotalDose", "RadionuclideHalfLife", "DoseCalibrationFactor"), 1e11),
+    **dict.fromkeys(("RadionuclideTotalDose", "RadionuclideHalfLife"), 1e11),
     **dict.fromkeys(("PatientSize", "PatientWeight"), 999.0),
 }
 

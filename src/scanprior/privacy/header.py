@@ -186,6 +186,11 @@ def _raw(element: RawDataElement | DataElement) -> bytes:
     return "\\".join(map(str, values)).encode("ascii")
 
 
+def raw_element(dataset: Dataset, tag: int) -> RawDataElement | DataElement | None:
+    """An element as it was read; pydicom's own get_item decodes an empty one, and fails on a strange VR."""
+    return dataset._dict.get(tag)  # type: ignore[call-overload]  # pyright: ignore
+
+
 def _little(element: RawDataElement | DataElement) -> bool:
     return element.is_little_endian if isinstance(element, RawDataElement) else True
 
@@ -193,5 +198,5 @@ def _little(element: RawDataElement | DataElement) -> bool:
 def _is_signed(dataset: Dataset) -> bool:
     """Whether pixels are signed, read raw: asking pydicom for the value would replace the raw element by a decoded
     one."""
-    element = dataset.get_item(0x00280103) if 0x00280103 in dataset else None
+    element = raw_element(dataset, 0x00280103)
     return element is not None and isinstance(element.value, bytes) and element.value[:2] in (b"\1\0", b"\0\1")

@@ -15,6 +15,7 @@ from pydicom.uid import UID
 
 from scanprior.privacy.codestream import Shape, scrubber
 from scanprior.privacy.encode import EXPLICIT_LITTLE, Element, Elements, Frames, text_element
+from scanprior.privacy.header import raw_element
 from scanprior.privacy.refused import Refused
 
 PIXELS = 0x7FE00010
@@ -33,7 +34,7 @@ def clean_pixels(dataset: Dataset, kept: Elements, *, syntax: str, actions: Coun
     Raises:
         Refused: no pixels, fewer than the header says, a syntax or stream that cannot be vouched for.
     """
-    element = dataset.get_item(PIXELS) if PIXELS in dataset else None
+    element = raw_element(dataset, PIXELS)
     if element is None or not isinstance(element.value, bytes):
         raise Refused("no-pixels", "the file holds no pixel data")
     shape, frames = _shape(kept)

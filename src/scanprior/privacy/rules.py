@@ -9,7 +9,7 @@ options does not object.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -94,11 +94,7 @@ def profile(name: str, options: tuple[str, ...] = ()) -> Profile:
     """Return the profile `basic` or `research` with further options of the standard, e.g. clean_descriptors."""
     if name not in PROFILES:
         raise ConfigError(f"there is no profile {name!r}", hint=f"allowed: {', '.join(PROFILES)}")
-    wanted = [option.lower().replace("-", "_") for option in options]
-    for option in wanted:
-        if option not in OPTIONS:
-            why = f": {_ELSEWHERE[option]}" if option in _ELSEWHERE else ""
-            raise ConfigError(f"the option {option!r} is not offered{why}", hint=f"allowed: {', '.join(OPTIONS)}")
+    wanted = _checked(options)
     if {"retain_long_full_dates", "retain_long_modified_dates"} <= set(wanted):
         raise ConfigError("dates cannot be both kept and moved", hint="give one of the two retain_long options")
     active = tuple(dict.fromkeys((*PROFILES[name], *wanted)))
@@ -107,6 +103,16 @@ def profile(name: str, options: tuple[str, ...] = ()) -> Profile:
     kept = dict(_physics()) if name == "research" else {}
     kept |= {tag: rule for tag, rule in allow_list().items() if _agreed(tag, rule, active)}
     return Profile(name, active, kept | _optional(active))
+
+
+def _checked(options: Iterable[str]) -> list[str]:
+    """The names of the options as in the table; ConfigError for one that is not offered."""
+    wanted = [option.lower().replace("-", "_") for option in options]
+    for option in wanted:
+        if option not in OPTIONS:
+            why = f": {_ELSEWHERE[option]}" if option in _ELSEWHERE else ""
+            raise ConfigError(f"the option {option!r} is not offered{why}", hint=f"allowed: {', '.join(OPTIONS)}")
+    return wanted
 
 
 @cache
@@ -197,6 +203,13 @@ def row_of(tag: int) -> Row | None:
         if key in rows():
             return rows()[key]
     return None
+
+
+def kept_by(options: Iterable[str]) -> frozenset[int]:
+    """Tags whose values Table E.1-1 keeps as they are (K) under any of the options."""
+    tags = {int(key, 16) for key, row in rows().items() if any(row.options.get(option) == "K" for option in _checked(options))
+            and set(key) <= set("0123456789abcdef")}  # fmt: skip
+    return frozenset(tags)
 
 
 @cache

@@ -99,13 +99,13 @@ class Needles:
 def read_values(content: bytes) -> list[Value]:
     """All elements of a DICOM file before its pixels, at every depth; what cannot be parsed ends the list."""
     found: list[Value] = []
-    with suppress(struct.error, IndexError, zlib.error, UnicodeDecodeError):
+    with suppress(struct.error, IndexError, zlib.error, UnicodeDecodeError, RecursionError):
         found.extend(_elements(content))
     return found
 
 
-def original_values(path: Path) -> set[tuple[str, str]]:
-    """(kind, text) of everything identifying in one input file, DICOM or NIfTI."""
+def original_values(path: Path, *, kept: frozenset[int] = frozenset()) -> set[tuple[str, str]]:
+    """(kind, text) of everything identifying in one input file, DICOM or NIfTI, but for the attributes `kept` on purpose."""
     content = path.read_bytes()
     named = {pair for pair in name_values(path.name) if not _harmless(pair[1])}
     if is_beside(path):
@@ -119,7 +119,7 @@ def original_values(path: Path) -> set[tuple[str, str]]:
         vr = vr or DicomDictionary.get(tag, ("UN",))[0]
         if tag == 0x00080005:
             charset = _charset(data)
-        kind = _kind(tag, vr)
+        kind = _kind(tag, vr) if tag not in kept else ""
         if kind and len(data) >= LEAST:
             found.update((kind, text) for text in _texts(data, charset) if _identifying(kind, text))
     return found

@@ -12,6 +12,7 @@ from scanprior.errors import ScanpriorError
 from scanprior.privacy.audit import made_with
 from scanprior.privacy.crosswalk import Crosswalk, crosswalk_beside
 from scanprior.privacy.pseudonyms import date_offset, fingerprint, identity_of, read_key
+from scanprior.privacy.rules import kept_by
 from scanprior.privacy.secondpass import Dates, Finding, Needles, original_values, read_values, search_file
 
 
@@ -22,13 +23,14 @@ class Originals(NamedTuple):
     identities: frozenset[str]
 
 
-def originals_of(files: Iterable[Path], *, extra: Iterable[str] = ()) -> Originals:
-    """Collect the original values of all files; `extra` are further ids (of label tables) to search for."""
+def originals_of(files: Iterable[Path], *, extra: Iterable[str] = (), kept: frozenset[int] = frozenset()) -> Originals:
+    """Collect the original values of all files; `extra` are further ids (of label tables) to search for, `kept` the
+    attributes that an option keeps as they are."""
     values: set[tuple[str, str]] = set()
     identities: set[str] = set(extra)
     for file in files:
         try:
-            values |= original_values(file)
+            values |= original_values(file, kept=kept)
             identities.add(_identity(file))
         except OSError:
             continue
@@ -46,9 +48,11 @@ def search(folder: Path, originals: Originals, key: bytes, *, offsets: Iterable[
         yield from search_file(file, file.relative_to(folder).as_posix(), needles, check)
 
 
-def verify(src: Path, dst: Path, key: bytes, *, crosswalk: Path | None = None) -> list[Finding]:
+def verify(
+    src: Path, dst: Path, key: bytes, *, crosswalk: Path | None = None, options: tuple[str, ...] = ()
+) -> list[Finding]:
     """Findings of original values of the tree `src` in the tree `dst`, which was made with `key`, and with `crosswalk` where
-    that file exists.
+    that file exists. What the standard's `options` keep as it is (PS3.15 Table E.1-1) is not looked for.
 
     Raises:
         ScanpriorError: one of the two is no folder, `dst` holds nothing or was made with another key, or the crosswalk
@@ -67,12 +71,12 @@ def verify(src: Path, dst: Path, key: bytes, *, crosswalk: Path | None = None) -
     if crosswalk is not None and crosswalk.exists():
         with Crosswalk(crosswalk, key) as names:
             offsets = names.offsets()
-    return list(search(dst, originals_of(_files(src)), key, offsets=offsets))
+    return list(search(dst, originals_of(_files(src), kept=kept_by(options)), key, offsets=offsets))
 
 
-def command(source: Path, destination: Path, *, key: Path) -> int:
+def command(source: Path, destination: Path, *, key: Path, options: tuple[str, ...] = ()) -> int:
     """Run `scanprior verify`; prints one line per finding and returns the exit code."""
-    findings = verify(source, destination, read_key(key), crosswalk=crosswalk_beside(key))
+    findings = verify(source, destination, read_key(key), crosswalk=crosswalk_beside(key), options=options)
     for finding in findings:
         print(f"{finding.file}: an original {finding.kind} is in its {finding.where}")
     print(f"{len(findings)} findings" if findings else "no original value was found")
