@@ -26,9 +26,9 @@ def test_what_ran_and_held_is_named() -> None:
 
 
 def test_without_a_record_nothing_is_good() -> None:
-    told = lines(replace(voxel_content(), checks=(), power="", provenance=Provenance(None, None)))
+    told = lines(replace(voxel_content(), checks=(), differences=(), power="", provenance=Provenance(None, None)))
     assert {name: mark for name, (mark, _) in told.items()} == dict.fromkeys(
-        ("Controls", "Canaries", "Leaks", "Plan"), "look"
+        ("Rivals", "Controls", "Canaries", "Leaks", "Plan"), "look"
     )
 
 
@@ -79,3 +79,18 @@ def test_a_gain_that_a_control_shares_is_told(monkeypatch: pytest.MonkeyPatch) -
         assert told[0] == mark
         assert said in told[1]
         assert "covariates stands in the table of arms" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "mark", "said"),
+    [(0.01, 0.03, "good", "dbn does better than cnn"), (-0.03, -0.01, "look", "dbn does worse than cnn"),
+     (-0.01, 0.03, "look", "dbn is not shown to do better than cnn")],
+)  # fmt: skip
+def test_the_best_rival_stands_below_the_verdict(low: float, high: float, mark: str, said: str) -> None:
+    content = replace(voxel_content(), differences=(Difference("dbn", "cnn", None, (low + high) / 2, low, high),))
+    told = lines(content)["Rivals"]
+    assert told[0] == mark
+    assert said in told[1]
+    assert f"{high:+.3f}".replace("-", "−") in told[1]
+    assert lines(replace(content, best_other="scratch"))["Rivals"][0] == "good"
+    assert lines(replace(content, differences=()))["Rivals"][0] == "look"

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from scanprior.report.content import Provenance, ReportContent
-from scanprior.report.numbers import count, listed, score
+from scanprior.report.numbers import count, decimals, listed, percent, score, signed
 from scanprior.report.words import is_control
 
 
@@ -21,10 +21,39 @@ class Vital(NamedTuple):
 
 def vitals(content: ReportContent) -> tuple[Vital, ...]:
     """What a reader must know of how the verdict came about, before reading on."""
-    lines = [_controls(content), _canaries(content), _leaks(content), _shortcuts(content)]
+    lines = [_rival(content), _controls(content), _canaries(content), _leaks(content), _shortcuts(content)]
     if content.power:
         lines.append(Vital("fact", "Power", content.power, "checks"))
     return (*(line for line in lines if line), _plan(content.provenance))
+
+
+def _rival(content: ReportContent) -> Vital | None:
+    """The prior's arm beside the best arm without a prior: a gain over a random start may still be second best."""
+    verdict, best = content.verdict, content.best_other
+    if verdict is None or best is None:
+        return None
+    arm, other = verdict.primary.arm, verdict.primary.other
+    if best == other:
+        return Vital(
+            "good",
+            "Rivals",
+            f"no arm without a prior did better on validation patients than {other} itself.",
+            "differences",
+        )
+    rows = [row for row in content.differences if (row.arm, row.other, row.budget) == (arm, best, None)]
+    if not rows or not math.isfinite(rows[0].low):
+        return Vital(
+            "look", "Rivals", f"{best}, the best arm without a prior, was not compared with {arm}.", "differences"
+        )
+    row = rows[0]
+    places = decimals(verdict.margin, row.low, row.high)
+    span = f"{signed(row.delta, places)} ({percent(verdict.level)} interval {signed(row.low, places)} to {signed(row.high, places)})"
+    if row.low > 0:
+        return Vital(
+            "good", "Rivals", f"{arm} does better than {best}, the best arm without a prior: {span}.", "differences"
+        )
+    word = "does worse than" if row.high < 0 else "is not shown to do better than"
+    return Vital("look", "Rivals", f"{arm} {word} {best}, the best arm without a prior: {span}.", "differences")
 
 
 def _controls(content: ReportContent) -> Vital | None:
