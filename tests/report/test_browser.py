@@ -63,7 +63,7 @@ def test_text_stands_out_from_its_ground(browser, pages, scheme: str) -> None:
     """WCAG 2.2 AA: 4.5 to 1 for text, also for the quiet kind, links and the marked cells."""
     page = browser.new_page(color_scheme=scheme)
     page.goto(pages["patient"].as_uri())
-    for name in ("--ink", "--quiet", "--prior", "--good", "--bad"):
+    for name in ("--ink", "--quiet", "--prior", "--good", "--bad", "--note"):
         for ground in ("--paper", "--panel"):
             assert contrast(colour(page, name), colour(page, ground)) >= 4.5, (name, ground)
     assert contrast(colour(page, "--note"), colour(page, "--note-paper")) >= 4.5

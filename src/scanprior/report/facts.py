@@ -86,8 +86,7 @@ def _methods(content: ReportContent) -> dict[str, str]:
                    f"{study.draws} draws that all arms share.",
         "disjoint": " ".join(check.sentence for check in content.checks if check.kind == "leak" and check.passed),
         "model": f"Arms: {'; '.join(described)}.",
-        "initialisation": "Arms named dbn start from the prior, all other networks at random."
-                          if any(arm.startswith("dbn") for arm in study.arms) else "",
+        "initialisation": "An arm's description says whether its network starts from a prior; all others start at random.",
         "prior": f"Priors: {'; '.join(priors)}. {_rows('Their settings: ', setup, ('prior', 'pretraining'))}" if priors else "",
         "training": f"Every arm has {study.trials} tuning trials on the same draws; the settings chosen are in the table of arms.",
         "selection": "Trial and epoch are chosen on validation patients, who count as labelled; tested patients choose nothing.",
