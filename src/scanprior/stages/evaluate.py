@@ -24,7 +24,7 @@ from scanprior.evidence.analysis import (
 )
 from scanprior.evidence.beyond import covariates, probability_tables, shortcut_notes
 from scanprior.evidence.interval import Inference
-from scanprior.evidence.leaks import Leak, identical, overlaps, prior_on_test, strangers
+from scanprior.evidence.leaks import Leak, overlaps, prior_on_test, strangers
 from scanprior.evidence.plan import deviations, plan_digest, plan_of
 from scanprior.evidence.shortcuts import Shortcut, shortcuts
 from scanprior.evidence.tables import Arm, Design, design_of, long_scores, read_arm
@@ -32,7 +32,7 @@ from scanprior.evidence.tuning import best_of
 from scanprior.evidence.verdict import sentence
 from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.pipeline import job_name
-from scanprior.privacy.pseudonyms import patient_pseudonym
+from scanprior.stages.doubles import doubles
 from scanprior.stages.stage import Stage, open_stage
 from scanprior.study import Study
 
@@ -49,7 +49,7 @@ def run(study: Study) -> None:
         design = design_of(split, patients, study.config.metric)  # pyright: ignore[reportArgumentType]
         arms = [read_arm(name, _tables(study, name, "predictions"), design) for name in study.config.arms]
         leaks = overlaps(split) + [leak for arm in arms for leak in strangers(arm.name, arm.strangers)]
-        leaks += _prior_leaks(study, split) + _voxel_leaks(study)
+        leaks += _prior_leaks(study, split) + doubles(study)
         _refuse(leaks, study)
         Evaluation(stage, design, arms, patients).write(leaks)
 
@@ -229,22 +229,6 @@ def _prior_leaks(study: Study, split: dict[str, Any]) -> list[Leak]:
             where = re.fullmatch(r"d(\d+)-f(\d+)", job["context"])
             found += prior_on_test(seen, split, *(map(int, where.groups()) if where else ()))
     return found
-
-
-def _voxel_leaks(study: Study) -> list[Leak]:
-    """Patients whose prepared volumes are the same bytes, whatever format and header they came with."""
-    rows: list[tuple[str, str]] = []
-    for job in study.jobs("prepare"):
-        folder = study.folder("prepare", job_name(**job))
-        if (folder / "scans.parquet").exists():
-            digests = json.loads((folder / "digests.json").read_text(encoding="utf-8"))
-            scans = pd.read_parquet(folder / "scans.parquet", columns=["scan", "patient"])
-            rows += [
-                (patient, digests[f"{scan}.image.npy"])
-                for scan, patient in zip(scans["scan"], scans["patient"], strict=True)
-            ]
-    together = [[patient_pseudonym(study.key, one) for one in ids] for ids in study.config.cohort.together]
-    return identical(pd.DataFrame(rows, columns=["patient", "digest"]), together)
 
 
 def freeze(study: Study) -> str:

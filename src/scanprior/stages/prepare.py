@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scanprior.evidence.grid import grid_step
+from scanprior.evidence.suspects import brightness
 from scanprior.patches.preparation import Prepared, Refused, prepare
 from scanprior.patches.resampling import Grid
 from scanprior.scans.nifti import read_nifti
 from scanprior.stages.stage import open_stage
 from scanprior.study import Study
 
-COLUMNS = ["scan", "patient", "order", "shape", "affine"]
+COLUMNS = ["scan", "patient", "order", "shape", "affine", "step", "brightness"]
 
 
 def run(study: Study, *, shard: int) -> None:
@@ -23,12 +25,13 @@ def run(study: Study, *, shard: int) -> None:
         source = study.folder("convert", f"shard-{shard}")
         scans = pd.read_parquet(source / "scans.parquet").sort_values("order")
         settings = study.config.prepare
-        rows: list[tuple[str, str, int, str, str]] = []
+        rows: list[tuple[str, str, int, str, str, float, float]] = []
         columns = (scans["scan"].astype(str), scans["patient"].astype(str), scans["order"].astype(int))
         for done, (scan, patient, order) in enumerate(zip(*columns, strict=True)):
             try:
+                raw = _read(source / f"{scan}.nii.gz")
                 prepared = prepare(
-                    _read(source / f"{scan}.nii.gz"),
+                    raw,
                     _read_if_there(source / f"{scan}.label.nii.gz"),
                     _read_if_there(source / f"{scan}.removed.nii.gz"),
                     spacing=settings.spacing,
@@ -39,7 +42,8 @@ def run(study: Study, *, shard: int) -> None:
                 continue
             _write(stage.folder, scan, prepared)
             grid = json.dumps(list(prepared.image.shape)), json.dumps(prepared.affine.tolist())
-            rows.append((scan, patient, order, *grid))
+            # Intensities as they came tell later whether two patients may be one; the prepared ones have forgotten.
+            rows.append((scan, patient, order, *grid, grid_step(raw.array), brightness(raw.array)))
             stage.progress(done + 1, len(scans))
         pd.DataFrame(rows, columns=COLUMNS).to_parquet(stage.folder / "scans.parquet", index=False)
         stage.note(scans=len(rows), refused=len(scans) - len(rows))
