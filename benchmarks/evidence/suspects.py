@@ -17,7 +17,7 @@ import pandas as pd
 
 from scanprior.evidence.grid import grid_step
 from scanprior.evidence.likeness import alike, fingerprint, thumbnail
-from scanprior.evidence.suspects import Scan, brightness, copies, look_alikes, same_grid
+from scanprior.evidence.suspects import Scan, brightness, copies, look_alikes, near_fingerprints, same_grid
 from scanprior.patches.preparation import prepare
 from scanprior.patches.resampling import Grid
 
@@ -64,7 +64,7 @@ def main() -> None:
         "stands out by 3 SD": standing > 3,
         "stands out by 2.5 SD, brightness": (standing > 2.5) & near,
         "look-alikes (as used)": flags(look_alikes(scans, small)),
-        "copies (proof, as used)": flags(copies(scans, marks, lambda row: volumes[row])),
+        "copies (proof, as used)": flags(copies(scans, sorted(near_fingerprints(marks)), small, volumes.__getitem__)),
     }
     print(
         f"median correlation {np.median(likeness[pair]):.3f} in pairs, {np.median(likeness[stranger]):.3f} of strangers"
@@ -74,6 +74,9 @@ def main() -> None:
         print(f"| {name} | {(flag & pair).sum()} | {(flag & pair & both).sum()} | {(flag & stranger).sum()} |")
     used = methods["grid step (as used)"] | methods["look-alikes (as used)"]
     print(f"| both as used | {(used & pair).sum()} | {(used & pair & both).sum()} | {(used & stranger).sum()} |")
+    strange = methods["grid step (as used)"] & stranger
+    names = [(scans[a].patient, scans[b].patient) for a, b in zip(first[strange], second[strange], strict=True)]
+    print(f"one step, two people: {names}")
     print(
         f"open case found: {sorted({scans[int(r)].patient for r in np.r_[first[used & open_case], second[used & open_case]]})}"
     )

@@ -197,12 +197,40 @@ def test_a_prior_that_saw_a_test_patient_stops_the_study(finished):
 
 
 def test_the_same_volume_under_two_patients_stops_the_study(finished):
-    scans = pd.DataFrame({"scan": ["S-1", "S-2", "S-3"], "patient": cohort()["patient"][:3]})
+    scans = pd.DataFrame({"scan": ["S-1", "S-2", "S-3"], "patient": cohort()["patient"][:3], "order": range(3)})
     publish(finished.folder("prepare", "shard-0"), {"scans.parquet": scans})
     digests = {"S-1.image.npy": "a", "S-2.image.npy": "b", "S-3.image.npy": "b"}
     (finished.folder("prepare", "shard-0") / "digests.json").write_text(json.dumps(digests))
     with pytest.raises(StageError, match="exactly the same voxels"):
         evaluate.run(finished)
+
+
+def prepared(study, volumes, step=float("nan")):
+    """Prepared scans of the first patients, as the stage prepare leaves them."""
+    names = cohort()["patient"][: len(volumes)]
+    scans = pd.DataFrame({"scan": names.str.replace("P", "S"), "patient": names, "order": range(len(names))})
+    folder = study.folder("prepare", "shard-0")
+    publish(folder, {"scans.parquet": scans.assign(step=step, brightness=1.0)})
+    for scan, volume in zip(scans["scan"], volumes, strict=True):
+        np.save(folder / f"{scan}.image.npy", volume)
+    digests = {f"{scan}.image.npy": scan for scan in scans["scan"]}
+    (folder / "digests.json").write_text(json.dumps(digests))
+
+
+def test_a_mirrored_copy_under_another_patient_stops_the_study(finished):
+    volume = np.random.default_rng(0).normal(size=(12, 10, 9)).astype(np.float32)
+    other = np.random.default_rng(1).normal(size=(12, 10, 9)).astype(np.float32)
+    prepared(finished, [volume, other, volume[::-1]])
+    with pytest.raises(StageError, match=r"have the same voxels .mirrored along i"):
+        evaluate.run(finished)
+
+
+def test_a_doubt_is_shown_and_stops_nothing(finished):
+    rng = np.random.default_rng(0)
+    prepared(finished, [rng.normal(size=(9, 9, 9)).astype(np.float32) for _ in range(3)], step=[2.25, 0.5, 2.25])
+    evaluate.run(finished)
+    leaks = json.loads((finished.results / "verdict.json").read_text())["leaks"]
+    assert [(leak["check"], leak["proof"], len(leak["patients"])) for leak in leaks] == [("suspect", False, 2)]
 
 
 def test_no_prior_beside_its_twin_is_said(tmp_path):

@@ -17,6 +17,7 @@ ROUNDS = 3
 REACH = 6  # a scan moves by up to a sixth of the grid
 COVERED = 0.9  # voxels that so many scans have are compared
 FLAT = 1e-6
+PEAKS = 5
 
 
 class Alike(NamedTuple):
@@ -93,12 +94,14 @@ def find_copy(one: Array, two: Array) -> Copy:
     for flips in product((False, True), repeat=3):
         axes = tuple(axis for axis, turned in enumerate(flips) if turned)
         other = np.flip(two, axes)
-        product_ = np.asarray(fft.irfftn(base * np.conj(np.asarray(fft.rfftn(other - other.mean(), size))), size))
-        peak = np.unravel_index(int(np.argmax(product_)), size)
-        shift = tuple(int(p) - s if p > s // 2 else int(p) for p, s in zip(peak, size, strict=True))
-        found = _agreement(one, other, shift)
-        if found[0] > best.correlation:
-            best = Copy(axes, shift, *found)
+        fit = np.asarray(fft.irfftn(base * np.conj(np.asarray(fft.rfftn(other - other.mean(), size))), size))
+        # Where volumes are cut differently the highest product is not always the best agreement.
+        for peak in np.argpartition(fit.ravel(), -PEAKS)[-PEAKS:].tolist():
+            place = np.unravel_index(peak, size)
+            shift = tuple(int(p) - s if p > s // 2 else int(p) for p, s in zip(place, size, strict=True))
+            found = _agreement(one, other, shift)
+            if found[0] > best.correlation:
+                best = Copy(axes, (shift[0], shift[1], shift[2]), *found)
     return best
 
 

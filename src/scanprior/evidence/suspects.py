@@ -57,40 +57,44 @@ def suspects(
         content = volume(row)
         small.append(thumbnail(content))
         marks.append(fingerprint(content))
+    doubts = [*same_grid(scans), *look_alikes(scans, small)]
+    looked_at = {(pair.first, pair.second) for pair in doubts} | near_fingerprints(np.stack(marks))
     found: dict[tuple[str, str], Leak] = {}
-    pairs = [*copies(scans, np.stack(marks), small, volume), *same_grid(scans), *look_alikes(scans, small)]
-    for first, second, reason in pairs:
-        names = sorted((scans[first].patient, scans[second].patient))
-        if any(set(names) <= set(group) for group in groups) or (names[0], names[1]) in found:
-            continue
-        proof = reason.startswith("the same voxels")
+    for proof, pairs in ((True, copies(scans, sorted(looked_at), small, volume)), (False, doubts)):
         check, verb = ("copied-voxels", "have") if proof else ("suspect", "may be one person:")
-        text = f"{names[0]} and {names[1]} {verb} {reason}"
-        found[names[0], names[1]] = Leak(check, proof, text, (names[0], names[1]))
+        for first, second, reason in pairs:
+            one, two = sorted((scans[first].patient, scans[second].patient))
+            if not any({one, two} <= set(group) for group in groups):
+                found.setdefault((one, two), Leak(check, proof, f"{one} and {two} {verb} {reason}", (one, two)))
     return list(found.values())
 
 
-def copies(
-    scans: Sequence[Scan], marks: Array, thumbnails: Sequence[Array], volume: Callable[[int], Array]
-) -> list[Pair]:
-    """Pairs of which one is a mirrored or shifted copy of the other, voxel by voxel."""
+def near_fingerprints(marks: Array) -> set[tuple[int, int]]:
+    """Pairs of rows of (scans, frequencies) that may be copies: each other's nearest, or nearly the same."""
+    number = len(marks)
     centred = marks - marks.mean(0)
     centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
     close = centred @ centred.T
     np.fill_diagonal(close, -np.inf)
     nearest = close.argmax(1)
-    mutual = (nearest[:, None] == np.arange(len(scans))) & (nearest[None] == np.arange(len(scans))[:, None])
+    mutual = (nearest[:, None] == np.arange(number)) & (nearest[None] == np.arange(number)[:, None])
     # What few scans have in common can't be told from what makes one differ: then every pair is looked at.
-    looked_at = mutual | (close > MAY_BE_COPY) if len(scans) >= FEW else np.ones_like(mutual)
+    chosen = mutual | (close > MAY_BE_COPY) if number >= FEW else np.ones_like(mutual)
+    return {(int(first), int(second)) for first, second in zip(*np.nonzero(np.triu(chosen, 1)), strict=True)}
+
+
+def copies(scans: Sequence[Scan], pairs: Sequence[tuple[int, int]], thumbnails: Sequence[Array],
+           volume: Callable[[int], Array]) -> list[Pair]:  # fmt: skip
+    """Those of `pairs` of which one is a mirrored or shifted copy of the other, voxel by voxel."""
     found: list[Pair] = []
-    for first, second in zip(*np.nonzero(np.triu(looked_at, 1)), strict=True):
+    for first, second in pairs:
         if scans[first].patient == scans[second].patient:
             continue
         if find_copy(thumbnails[first], thumbnails[second]).correlation < WORTH_A_LOOK:
             continue
-        copy = find_copy(volume(int(first)), volume(int(second)))
+        copy = find_copy(volume(first), volume(second))
         if copy.correlation >= SAME_VOXELS and copy.levels >= LEAST_LEVELS:
-            found.append(Pair(int(first), int(second), f"the same voxels{_place_words(copy)}"))
+            found.append(Pair(first, second, f"the same voxels{_place_words(copy)}"))
     return found
 
 
