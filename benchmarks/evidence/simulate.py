@@ -32,11 +32,16 @@ def dice_like(rng, patients: int, draws: int, effect: float, *, skew: float = 0.
               sd: tuple[float, float, float] = (0.04, 0.008, 0.03)) -> Simulated:  # fmt: skip
     """Paired differences of Dice: skewed between patients (lognormal; 0.4 = skewness 1.3) or heavy-tailed (t, 4 df).
 
+    A negative `skew` is the skewness itself, of a gamma distribution.
+
     sd: standard deviations of patients, draws and interaction, as seen on hippocampus crops (order of magnitude).
     """
     size = len(BUDGETS)
     if tail:
         effects = rng.standard_t(4, patients) / np.sqrt(2)
+    elif skew < 0:
+        shape = 4 / skew**2
+        effects = (shape - rng.standard_gamma(shape, patients)) / np.sqrt(shape)
     else:
         effects = rng.lognormal(0, skew, patients) - np.exp(skew**2 / 2)
         effects = -effects / np.sqrt((np.exp(skew**2) - 1) * np.exp(skew**2))

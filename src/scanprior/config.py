@@ -133,7 +133,9 @@ class PriorConfig(Section):
 class Evaluation(Section):
     """Who is tested, with how many labels, how often, and what difference matters."""
 
-    scheme: Literal["cv", "holdout", "given"] = "cv"
+    scheme: Literal["cv", "holdout", "given", "sites"] = Field(
+        "cv", description="sites: every site is tested in turn by models that no label of it has reached"
+    )
     folds: int = Field(3, ge=2, description="cv: folds of each repeat")
     test: int | None = Field(None, ge=2, description="holdout: so many test patients that no arm and no prior sees")
     pool: int = Field(
@@ -195,6 +197,10 @@ class StudyConfig(Section):
             problems.append(f"evaluation.metric: a {self.task.kind} task allows {allowed}")
         if self.evaluation.scheme == "given" and self.cohort.columns.split is None:
             problems.append("cohort.columns.split: scheme given needs the column that says train, val, test or pool")
+        if self.evaluation.scheme == "sites" and self.cohort.columns.site is None:
+            problems.append("cohort.columns.site: scheme sites needs the column that names the centre")
+        if self.evaluation.scheme == "sites" and self.prior.scope == "inductive":
+            problems.append("prior.scope: scheme sites allows disjoint and transductive; inductive needs cv or holdout")
         if self.privacy.key == "public" and not self.cohort.simulated:
             problems.append("privacy.key: public is for simulated cohorts only (cohort.simulated: true); use own")
         if self.prior.objective.startswith("pcd") and self._rectified_machines():

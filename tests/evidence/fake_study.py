@@ -26,6 +26,7 @@ def make_study(house: Path, *, arms: str, evaluation: str, voxel: bool = False, 
     """Write the study file; nothing else exists yet."""
     labels = "label_maps: maps" if voxel else "labels: labels.csv"
     labels += ", columns: {split: split}" if "given" in evaluation else ""
+    labels += ", columns: {site: site}" if "sites" in evaluation else ""
     labels += f", together: {together}" if together else ""
     task = "{kind: voxel, classes: {1: front, 2: back}}" if voxel else "{kind: patient, positive: ill}"
     text = HEAD.replace("LABELS", labels).replace("TASK", task).replace("ARMS", arms).replace("EVALUATION", evaluation)
@@ -45,7 +46,7 @@ def write_index(study: Study, patients: pd.DataFrame) -> None:
     scans = pd.DataFrame(
         {"scan": full["patient"].str.replace("P", "S"), "patient": full["patient"], "order": full["order"]}
     )
-    scans = scans.assign(scanner="A", format="dicom", modality="MR", n_files=30)
+    scans = scans.assign(scanner="A", format="dicom", modality="MR", n_files=30, matrix="64×64×30")
     publish(study.folder("index"), {"patients.parquet": full, "scans.parquet": scans})
 
 

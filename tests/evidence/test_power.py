@@ -84,7 +84,7 @@ def test_patients_that_decide_are_about_the_fewest_that_do():
     needed = patients_needed(0.03, spread, 30, 5, margin=0.02)
     assert needed is not None and needed.draws == 5
     assert chances(0.03, spread, needed.patients, 5, margin=0.02).inconclusive <= 0.2
-    assert chances(0.03, spread, int(0.7 * needed.patients), 5, margin=0.02).inconclusive > 0.2
+    assert chances(0.03, spread, int(0.6 * needed.patients), 5, margin=0.02).inconclusive > 0.2
 
 
 def test_when_draws_are_the_trouble_more_draws_are_asked_for():

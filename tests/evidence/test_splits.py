@@ -18,6 +18,31 @@ def seeds_of(seed: int):
     return lambda *names: int.from_bytes(hashlib.sha256(json.dumps([seed, *names]).encode()).digest()[:4], "big")
 
 
+def test_each_site_is_tested_by_the_others():
+    label, site = (0, 1) * 15, tuple("ABC"[row // 2 % 3] for row in range(30))
+    rows = Patients(label, tuple(range(30)), (None,) * 30, site)
+    split = make_split(rows, Request("sites", ("a", "b"), (4, 8), draws=2), seeds_of(1))
+    assert [draw.fold for draw in split.draws] == [0, 1, 2, 0, 1, 2]
+    for draw in split.draws:
+        assert {site[row] for row in draw.test} == {"ABC"[draw.fold]} and len(draw.test) == 10
+        assert not {site[row] for row in draw.order} & {site[row] for row in draw.test}
+    assert split.draws[0].order != split.draws[3].order and split.draws[0].test == split.draws[3].test
+
+
+@pytest.mark.parametrize(
+    ("site", "group", "words"),
+    [
+        (("A",) * 30, range(30), "the labelled patients have 1"),
+        (("A", "B") * 14 + (None, None), range(30), "2 have none"),
+        (("A", "B") * 15, (0, 0, *range(2, 30)), "1 groups that may be one person lie at two sites"),
+    ],
+)
+def test_sites_that_cannot_be_held_out_are_refused(site, group, words):
+    rows = Patients((0, 0, 1, 1) * 7 + (0, 1), tuple(group), (None,) * 30, tuple(site))
+    with pytest.raises(SplitError, match=words):
+        make_split(rows, Request("sites", ("a", "b"), (4, 8), draws=2), seeds_of(1))
+
+
 @st.composite
 def cohorts(draw):
     """Two or three classes, an unlabelled archive, some pairs that may be one person."""

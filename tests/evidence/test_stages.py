@@ -144,6 +144,8 @@ def test_tables_beyond_one_number_are_written_and_a_shortcut_is_shown(finished):
               ("calibration", "reliability", "net_benefit", "roc", "shortcuts")}  # fmt: skip
     assert len(tables["calibration"]) == 5 and set(tables["roc"]) == {"arm", "fpr", "tpr", "low", "high"}
     assert tables["shortcuts"].set_index("name").loc["scanner", "suspect"]
+    told = json.loads((finished.results / "verdict.json").read_text())["shortcuts"]
+    assert {row["name"]: row["suspect"] for row in told}["scanner"] is True and told[0]["accuracy"] >= 0.9
     verdict = json.loads((finished.results / "verdict.json").read_text())
     assert [(leak["check"], leak["proof"]) for leak in verdict["leaks"]] == [("shortcut", False)]
     assert "scanner alone tells the label" in verdict["leaks"][0]["sentence"] and verdict["verdict"] == "helps"
@@ -261,6 +263,33 @@ def test_constant_predictions_are_inconclusive(tmp_path):
         verdict["verdict"] == "inconclusive" and verdict["primary"]["delta"] == 0 and verdict["primary"]["low"] is None
     )
     assert np.isclose(verdict["arms"][0]["mean"], 0.5)
+
+
+SITES = "{scheme: sites, budgets: [4, 8, 12], draws: 3, metric: log_loss, margin: 0.02}"
+
+
+@pytest.mark.parametrize("evaluation", [CV, SITES])
+def test_each_site_and_the_worst_stand_beside_the_primary(tmp_path, evaluation):
+    study = make_study(tmp_path, arms="dbn, scratch", evaluation=evaluation)
+    patients = cohort()
+    patients["site"] = [None if label is None else "ABC"[i // 2 % 3] for i, label in enumerate(patients["label"])]
+    write_index(study, patients)
+    split.run(study)
+    train_all(study, gain={"dbn": 0.8, "scratch": -0.6})
+    evaluate.run(study)
+    verdict = json.loads((study.results / "verdict.json").read_text())
+    sites = verdict["sites"]
+    assert sites["held_out"] == (evaluation == SITES) and [row["site"] for row in sites["rows"]] == ["A", "B", "C"]
+    assert sum(row["patients"] for row in sites["rows"]) == 48 and sites["worst"]["sites"] == 3
+    assert sites["worst"]["delta"] == pytest.approx(min(row["delta"] for row in sites["rows"]))
+    worst = next(row for row in sites["rows"] if row["site"] == sites["worst"]["site"])
+    assert sites["worst"]["low"] < worst["low"], "picking the worst of three costs width"
+    assert len(pd.read_parquet(study.folder("evaluate") / "sites.parquet")) == 3
+    if evaluation == SITES:
+        where = patients.set_index("patient")["site"]
+        for draw in read(study, "split", "split.json")["draws"]:
+            assert not set(where[draw["test"]]) & set(where[draw["order"]])
+    assert verdict["power"]["sentence"].startswith("With 48 test patients and 3 draws") and verdict["schema"] == 2
 
 
 def test_a_frozen_plan_is_hashed_and_deviations_are_listed(tmp_path):

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from scanprior.evidence.interval import Cells, Inference, cells_of, two_way
+from scanprior.evidence.interval import Cells, Inference, Interval, cells_of, two_way
 from scanprior.evidence.power import Needed, patients_needed, spread_of
 from scanprior.evidence.resampled_t import ResampledT, corrected_t
 from scanprior.evidence.savings import Multiplier, label_multiplier, multipliers
@@ -80,6 +81,19 @@ class Comparer:
         pooled = label_multiplier(one, two, self.design.budgets, stratum, level=self.rules.level)
         each = multipliers(mean_over_draws(one.observed), mean_over_draws(two.observed), self.design.budgets)
         return Savings(pooled, tuple(each))
+
+    def among(self, arm: Arm, other: Arm, patients: NDArray[np.bool_], level: float) -> Interval:
+        """`arm` minus `other` among some of the tested patients, e.g. of one site; the AUC compares within these."""
+        design = self.design
+        one, two = (
+            side._replace(
+                score=np.where(patients, side.score, np.nan),
+                probability=None if side.probability is None else np.where(patients[:, None], side.probability, np.nan),
+            )
+            for side in (arm, other)
+        )
+        stratum = statistic_of(one, design, two).stratum
+        return two_way(self._of(one, two).minus(self._of(two, one)), stratum, level=level).primary
 
     def _of(self, arm: Arm, other: Arm | None = None) -> Cells:
         """Cells of `arm`; kept, since arms without gaps are the same beside every other arm."""

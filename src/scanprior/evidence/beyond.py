@@ -48,10 +48,14 @@ def probability_tables(arms: Sequence[Arm], design: Design, seeds: Callable[...,
 
 
 def covariates(patients: pd.DataFrame, scans: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """What is known of each of `names` besides the image: site, age, sex, number of scans; scanner, format, files."""
+    """What is known of each of `names` besides the image: site, age, sex, number of scans; and of the first scan:
+
+    scanner, format, modality, files, matrix, third of the acquisition dates (period) and of the places in the delivery.
+    """
     first = scans.sort_values(by="order", kind="stable").drop_duplicates("patient").set_index("patient")
     table = patients.set_index("patient").loc[list(names), ["site", "age", "sex", "n_scans"]]
-    return table.join(first[["scanner", "format", "modality", "n_files"]])
+    of_scan = ["scanner", "format", "modality", "n_files", "matrix", "period", "delivery"]
+    return table.join(first[[name for name in of_scan if name in first]])
 
 
 def shortcut_notes(found: Sequence[Shortcut]) -> list[Leak]:

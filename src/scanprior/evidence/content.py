@@ -10,7 +10,8 @@ from scanprior.evidence.interval import Inference, Interval
 from scanprior.evidence.savings import Multiplier
 from scanprior.evidence.verdict import needed_words
 
-SCHEMA = 1
+# 2: `power` (forecast), `sites` (per site and worst), `shortcuts`, doubts in `leaks` (proof false), `skewness` of a comparison.
+SCHEMA = 2
 
 
 def plain(value: Any) -> Any:
@@ -47,6 +48,7 @@ def comparison(found: Comparison, rules: Rules, metric: str) -> dict[str, Any]:
         "se_patients": one.se_patients,
         "se_draws": one.se_draws,
         "se_noise": one.se_noise,
+        "skewness": one.skewness,
         "patients": one.patients,
         "draws": one.draws,
         "patients_needed": found.patients_needed.patients if found.patients_needed else None,

@@ -89,7 +89,7 @@ def find_copy(one: Array, two: Array) -> Copy:
     Both (i, j, k); all eight mirror images are tried. At least half of the smaller volume must overlap.
     """
     best = Copy((), (0, 0, 0), -1.0, 0.0, 0)
-    size = tuple(fft.next_fast_len(a + b, real=True) for a, b in zip(one.shape, two.shape, strict=True))
+    size = tuple(fft.next_fast_len(a + b, real=True) or a + b for a, b in zip(one.shape, two.shape, strict=True))
     base = np.asarray(fft.rfftn(one - one.mean(), size))
     for flips in product((False, True), repeat=3):
         axes = tuple(axis for axis, turned in enumerate(flips) if turned)
@@ -123,7 +123,7 @@ def _aligned(thumbnails: Sequence[Array], shape: tuple[int, ...], template: Arra
     """(scans, i, j, k) on one grid, each where it fits the mean best, and the share of scans that cover a voxel."""
     placed = [_place(one, shape) for one in thumbnails]
     volumes = np.stack([volume for volume, _ in placed])
-    masks = np.stack([mask for _, mask in placed])
+    masks = np.stack([mask for _, mask in placed]).astype(np.float32)
     target = volumes.mean(0) if template is None else template
     reach = [max(2, side // REACH) for side in shape]
     window = np.ix_(*(np.arange(-r, r + 1) for r in reach))
@@ -140,7 +140,7 @@ def _aligned(thumbnails: Sequence[Array], shape: tuple[int, ...], template: Arra
     return volumes, masks.mean(0)
 
 
-def _place(volume: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def _place(volume: Array, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Middle on middle: cut or padded with 0, and where there is something."""
     target, mask = np.zeros(shape, np.float32), np.zeros(shape, bool)
     spare = [wanted - side for wanted, side in zip(shape, volume.shape, strict=True)]

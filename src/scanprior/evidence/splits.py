@@ -20,12 +20,13 @@ class Patients(NamedTuple):
     label: tuple[int, ...]  # class index; 0 for all labelled patients of a voxel task; -1 = unlabelled
     group: tuple[int, ...]  # patients with the same number may be one person
     given: tuple[str | None, ...]  # train | val | test | pool, where the study's table says so
+    site: tuple[str | None, ...] = ()  # needed by the scheme `sites`
 
 
 class Request(NamedTuple):
     """What the study asks for."""
 
-    scheme: Literal["holdout", "cv", "given"]
+    scheme: Literal["holdout", "cv", "given", "sites"]  # sites: one is tested, the others lend labels, each in turn
     classes: tuple[str, ...]  # names; one entry for a voxel task
     budgets: tuple[int, ...]
     draws: int
@@ -128,16 +129,27 @@ def _sides(patients: Patients, request: Request, seeds: Seeds) -> Split:
 def _draws(patients: Patients, request: Request, sides: Split, seeds: Seeds) -> list[Draw]:
     draws: list[Draw] = []
     for draw in range(request.draws):
-        if request.scheme != "cv":
+        if request.scheme not in ("cv", "sites"):
             order = interleave(sides.labelled, patients.group, patients.label, seeds("split", "draw", draw))
             draws.append(Draw(draw, 0, tuple(order), sides.test))
             continue
-        parts = fold_rows(sides.labelled, patients.group, patients.label, request.folds, seeds("split", "folds", draw))
+        if request.scheme == "sites":
+            parts = _site_rows(patients, sides)
+        else:
+            parts = fold_rows(
+                sides.labelled, patients.group, patients.label, request.folds, seeds("split", "folds", draw)
+            )
         for fold, tested in enumerate(parts):
             rest = [row for row in sides.labelled if row not in set(tested)]
             order = interleave(rest, patients.group, patients.label, seeds("split", "draw", draw, fold))
             draws.append(Draw(draw, fold, tuple(order), tuple(tested)))
     return draws
+
+
+def _site_rows(patients: Patients, sides: Split) -> list[list[int]]:
+    """Labelled rows of each site, sites by name."""
+    names = sorted({name for row in sides.labelled if (name := patients.site[row]) is not None})
+    return [[row for row in sides.labelled if patients.site[row] == name] for name in names]
 
 
 def _count_problems(patients: Patients, request: Request, sides: Split) -> list[str]:
@@ -156,8 +168,12 @@ def _count_problems(patients: Patients, request: Request, sides: Split) -> list[
         asked = f"test {request.test} + pool {request.pool}" if request.scheme == "holdout" else f"pool {request.pool}"
         problems.append(f"evaluation: {asked} leaves nobody to lend labels, since {total} patients are labelled.")
         return problems
+    if request.scheme == "sites" and (problems := problems + _site_problems(patients, sides)):
+        return problems
     most = len(gather(sides.labelled, patients.group))
     most -= -(-most // request.folds) if request.scheme == "cv" else 0
+    if request.scheme == "sites":
+        most = len(sides.labelled) - max(map(len, _site_rows(patients, sides)))
     if request.budgets[-1] > most:
         problems.append(_too_large(request.budgets[-1], most))
     for index, name in enumerate(request.classes):
@@ -170,12 +186,31 @@ def _count_problems(patients: Patients, request: Request, sides: Split) -> list[
                 f"at least {request.folds + TRAIN_MIN} are needed (one to test in each fold, "
                 f"{TRAIN_MIN} to train and validate)."
             )
-        if request.scheme != "cv" and persons < TRAIN_MIN:
+        if request.scheme in ("holdout", "given") and persons < TRAIN_MIN:
             problems.append(
                 f"{what}{persons} labelled patients lend labels, at least {TRAIN_MIN} are needed to train and validate."
             )
-        if request.scheme != "cv" and tested < TEST_MIN:
+        if request.scheme in ("holdout", "given") and tested < TEST_MIN:
             problems.append(f"{what}{tested} patients are tested, at least {TEST_MIN} are needed.")
+    return problems
+
+
+def _site_problems(patients: Patients, sides: Split) -> list[str]:
+    """Why sites can't be tested one by one."""
+    unknown = sum(patients.site[row] is None for row in sides.labelled)
+    found = len(_site_rows(patients, sides))
+    problems: list[str] = []
+    if unknown:
+        problems.append(f"evaluation.scheme: sites needs the site of every labelled patient, {unknown} have none.")
+    if found < 2:
+        problems.append(f"evaluation.scheme: sites needs at least 2 sites, the labelled patients have {found}.")
+    where: dict[int, set[str | None]] = {}
+    for row in sides.labelled:
+        where.setdefault(patients.group[row], set()).add(patients.site[row])
+    if torn := sum(len(names) > 1 for names in where.values()):
+        problems.append(
+            f"cohort.together: {torn} groups that may be one person lie at two sites; leave one patient out."
+        )
     return problems
 
 

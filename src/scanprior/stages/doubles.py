@@ -30,7 +30,7 @@ def doubles(study: Study) -> list[Leak]:
         return []
     scans = pd.concat(tables, ignore_index=True).sort_values("order", kind="stable").reset_index(drop=True)
     together = [[patient_pseudonym(study.key, one) for one in ids] for ids in study.config.cohort.together]
-    if same := identical(scans[["patient", "digest"]], together):
+    if same := identical(scans.loc[:, ["patient", "digest"]], together):
         return same
     files = [folder / f"{scan}.image.npy" for folder, scan in zip(scans["folder"], scans["scan"], strict=True)]
     rows = [

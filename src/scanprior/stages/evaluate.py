@@ -23,10 +23,12 @@ from scanprior.evidence.analysis import (
     secondary_pairs,
 )
 from scanprior.evidence.beyond import covariates, probability_tables, shortcut_notes
+from scanprior.evidence.forecast import forecast
 from scanprior.evidence.interval import Inference
 from scanprior.evidence.leaks import Leak, overlaps, prior_on_test, strangers
 from scanprior.evidence.plan import deviations, plan_digest, plan_of
 from scanprior.evidence.shortcuts import Shortcut, shortcuts
+from scanprior.evidence.sites import SiteDelta, by_site
 from scanprior.evidence.tables import Arm, Design, design_of, long_scores, read_arm
 from scanprior.evidence.tuning import best_of
 from scanprior.evidence.verdict import sentence
@@ -86,7 +88,9 @@ class Evaluation:
         for name, table in probability_tables(list(self.arms.values()), self.design, self.stage.seed).items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
         best_of(self.validation).to_parquet(folder / "best_of.parquet", index=False)
-        verdict = self._verdict(curves, leaks + self._shortcuts())
+        told = self._shortcuts()
+        verdict = self._verdict(curves, leaks + shortcut_notes(told))
+        verdict["shortcuts"] = content.plain([one._asdict() for one in told])
         _write(folder / "verdict.json", verdict)
         _write(folder / "summary.json", self._summary())
         self.stage.top("verdict.json")
@@ -105,8 +109,8 @@ class Evaluation:
         means = raw.pivot_table(index=["budget", "draw", "patient"], values=columns, aggfunc="mean").reset_index()
         return table.merge(means, on=["budget", "draw", "patient"], how="left")
 
-    def _shortcuts(self) -> list[Leak]:
-        """What site, scanner, format and the like alone tell of the label (patient tasks): shortcuts.parquet."""
+    def _shortcuts(self) -> list[Shortcut]:
+        """What site, scanner, format, date, matrix and the like alone tell of the label (patient tasks): shortcuts.parquet."""
         if self.design.metric == "dice":
             return []
         scans = pd.read_parquet(self.stage.study.folder("index") / "scans.parquet")
@@ -114,7 +118,7 @@ class Evaluation:
         found = shortcuts(table, self.design.label.tolist(), seed=self.stage.seed("evaluate", "shortcuts"))
         rows = pd.DataFrame(found, columns=list(Shortcut._fields))
         rows.to_parquet(self.stage.folder / "shortcuts.parquet", index=False)
-        return shortcut_notes(found)
+        return found
 
     def _verdict(self, curves: dict[str, Inference], leaks: list[Leak]) -> dict[str, Any]:
         config, metric, design = self.stage.study.config, self.design.metric, self.design
@@ -125,11 +129,18 @@ class Evaluation:
             "schema": content.SCHEMA, "study": config.study, "metric": metric, "best_without_prior": best,
             "arms": [self._arm(name, curves[name]) for name in names],
             "leaks": [leak._asdict() for leak in leaks], "canaries": [],
-            "plan": _plan(self.stage),
+            "plan": _plan(self.stage), "power": self._power(),
         }  # fmt: skip
         if pair is None:
             text = "Whether pretraining helps can't be told: no arm with a prior stands beside its twin without one."
-            empty = {"primary": None, "against_best": None, "secondary": [], "label_multiplier": None, "budgets": []}
+            empty = {
+                "primary": None,
+                "against_best": None,
+                "secondary": [],
+                "sites": None,
+                "label_multiplier": None,
+                "budgets": [],
+            }
             return content.plain(
                 {**found, **empty, "verdict": "inconclusive", "sentence": text, "patients_needed": None}
             )
@@ -145,9 +156,39 @@ class Evaluation:
             "primary": content.comparison(primary, self.rules, metric),
             "against_best": content.comparison(against, self.rules, metric) if against else None,
             "secondary": self._secondary(names, partners, best, pair),
-            "label_multiplier": content.multiplier(savings.pooled), "patients_needed": needed,
+            "sites": self._sites(pair), "label_multiplier": content.multiplier(savings.pooled), "patients_needed": needed,
             "budgets": content.by_budget(primary.inference, design.budgets, savings),
         })  # fmt: skip
+
+    def _sites(self, pair: tuple[str, str]) -> dict[str, Any] | None:
+        """The primary difference site by site and at the worst site; None where fewer than two sites are known."""
+        site = self.patients.set_index("patient").loc[list(self.design.patients), "site"]
+        one, other = (self.arms[name] for name in pair)
+        rows, worst = by_site(
+            [name if isinstance(name, str) else None for name in site],
+            lambda patients, level: self.comparer.among(one, other, patients, level),
+            self.rules.level,
+        )
+        pd.DataFrame(rows, columns=list(SiteDelta._fields)).to_parquet(self.stage.folder / "sites.parquet", index=False)
+        if not rows:
+            return None
+        held_out = self.stage.study.config.evaluation.scheme == "sites"
+        return {
+            "held_out": held_out,
+            "rows": [row._asdict() for row in rows],
+            "worst": worst._asdict() if worst else None,
+        }
+
+    def _power(self) -> dict[str, Any]:
+        """What the design could have detected, forecast as before training, with nothing of its scores."""
+        design, rules = self.design, self.rules
+        few = min(np.bincount(design.label).tolist()) if design.metric == "auc" else None
+        found = forecast(design.metric, len(design.patients), design.draws, margin=rules.margin, level=rules.level,
+                         positives=few)  # fmt: skip
+        return {
+            **found._asdict(),
+            "rows": [row._asdict() | {"needed": row.needed and row.needed._asdict()} for row in found.rows],
+        }
 
     def _against_best(self, pair: tuple[str, str], best: str | None, primary: Comparison) -> Comparison | None:
         if best is None:

@@ -74,9 +74,11 @@ def plan(study: Study, patients: pd.DataFrame) -> dict[str, Any]:
 def read_patients(table: pd.DataFrame, config: StudyConfig, groups: list[int]) -> tuple[Patients, tuple[str, ...]]:
     """Rows and class names for the split; the positive class of a patient task comes last."""
     labelled = table["labelled"].to_numpy(bool)
-    given = tuple(value if isinstance(value, str) else None for value in table["split"])
+    given, site = (
+        tuple(value if isinstance(value, str) else None for value in table[name]) for name in ("split", "site")
+    )
     if config.task.kind == "voxel":
-        return Patients(tuple(0 if known else -1 for known in labelled), tuple(groups), given), ("labelled",)
+        return Patients(tuple(0 if known else -1 for known in labelled), tuple(groups), given, site), ("labelled",)
     found = {str(label) for label, known in zip(table["label"], labelled, strict=True) if known}
     positive = config.task.positive
     if positive is not None and (positive not in found or len(found) != 2):
@@ -91,7 +93,7 @@ def read_patients(table: pd.DataFrame, config: StudyConfig, groups: list[int]) -
     classes = tuple(sorted(found, key=lambda name: (name == positive, name)))
     index = {name: number for number, name in enumerate(classes)}
     label = tuple(index[str(name)] if known else -1 for name, known in zip(table["label"], labelled, strict=True))
-    return Patients(label, tuple(groups), given), classes
+    return Patients(label, tuple(groups), given, site), classes
 
 
 def _groups(study: Study, names: list[str]) -> list[int]:
