@@ -24,7 +24,7 @@ def roc_curve(probability: Array, label: NDArray[np.int64], fold: NDArray[np.int
     """Mean over draws and folds of the curves of (draws, patients) probabilities of the positive class (label 1).
 
     fold: (draws, patients), −1 = not tested; only scores of one model are ranked together. Percentile intervals of a
-    two-way bootstrap (patients within classes × draws).
+    two-way bootstrap (patients within classes × draws). NaN where no model meets both classes.
     """
     tested = (fold >= 0).any(0) & ~np.isnan(probability).all(0)
     rng = np.random.default_rng([seed, 0])
@@ -36,6 +36,9 @@ def roc_curve(probability: Array, label: NDArray[np.int64], fold: NDArray[np.int
             weights[1:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=replicates)
     curves = np.stack([_draw(probability[d], label, fold[d], fpr, weights) for d in range(len(fold))])
     curves = curves[~np.isnan(curves[:, 0]).all(1)]  # (draws, 1 + replicates, rates)
+    if len(curves) == 0:
+        nothing = np.full(len(fpr), np.nan)
+        return Roc(fpr, nothing, nothing, nothing)
     shares = np.random.default_rng([seed, 3]).multinomial(
         len(curves), np.full(len(curves), 1 / len(curves)), replicates
     )
