@@ -2,7 +2,7 @@
 
 A reconstruction asks for every grey value alike; what sets one structure apart from its neighbour is often faint. Scans of
 one protocol show the same field of view, so a patch's place is known, and to tell it a network has to know the
-structures (context prediction: Doersch, Gupta & Efros 2015; for positions in scans: Blendowski, Nickisch & Heinrich 2019).
+structures (akin to context prediction: Doersch, Gupta & Efros 2015).
 """
 
 from __future__ import annotations
