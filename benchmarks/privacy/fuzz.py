@@ -46,10 +46,11 @@ def once(data: bytes) -> None:
     except Refused:
         return
     after = dcmread(io.BytesIO(made))
+    end = after.get_item("PixelData").value_tell
     for element in after.iterall():
         _ = element.value
     # A mutation may move a token into the pixels themselves, where only the eye could tell it from noise.
-    head = made[: made.rfind(b"\xe0\x7f\x10\x00")].replace(b"\0", b"").lower()
+    head = made[:end].replace(b"\0", b"").lower()
     for half in TEXT_HALVES:
         if half in head:
             raise AssertionError("half a token is in the output")

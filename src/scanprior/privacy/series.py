@@ -107,6 +107,8 @@ def deidentify_series(files: Sequence[tuple[Path, str]], *, names: Names, settin
             outcome.lines += [_refused(one.label, names.patient, refused) for one in good]
             outcome.face = "quarantined"
             good = []
+    elif not taken:
+        outcome.face = "nothing-written"
     for one in good:
         _write_instance(one, names, folder, taken, outcome)
     return outcome
