@@ -79,10 +79,14 @@ def test_tables_are_coarse_and_nothing_private_is_outside_private(raw, tmp_path)
         "modality",
         "scanner",
         "days",
+        "period",
+        "delivery",
+        "matrix",
         "has_map",
         "n_files",
         "shard",
     ]
+    assert set(scans["period"].dropna()) | set(scans["delivery"]) <= {1, 2, 3}, "thirds, no date and no place"
     assert list(patients["order"]) == list(range(6))
     assert patients["labelled"].sum() == 4
     assert set(patients["age"].dropna()) == {90}
