@@ -64,6 +64,18 @@ def test_a_defaced_head_and_stripped_brains_are_left_alone(scanprior_data):
     assert look(*load(brain)).verdict == "stripped"
 
 
+def test_a_dark_face_in_a_noisy_scan_is_not_taken_for_gone(scanprior_data):
+    """Far from the coil, skin is darker than half of Otsu's threshold; a bent contrast with noise makes it darker yet."""
+    array, affine = load(scanprior_data / "heads/face_adult_mprage_1mm.nii.gz")
+    low, high = np.percentile(array, [1, 99.8])
+    unit = np.clip((array - low) / (high - low), 0, 1)
+    dark = (unit**1.5 + np.random.default_rng(0).normal(0, 0.02, unit.shape)).astype(np.float32)
+    try:
+        assert look(dark, affine).verdict == "removed"
+    except Refused as refused:
+        assert refused.code == "face-doubt"
+
+
 def test_a_brain_without_its_skull_is_recognised():
     head = mean_head()
     assert look(np.where(head.brain, head.values, 0), head.affine).verdict == "stripped"

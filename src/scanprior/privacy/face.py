@@ -19,6 +19,7 @@ from scanprior.privacy.fit import (
     Fit,
     Matrix,
     Target,
+    air_level,
     apart,
     at_places,
     brain_atlas,
@@ -41,7 +42,7 @@ LEAST_BRAIN_INFORMATION = 0.75
 STRETCH = (0.8, 1.25)
 STEADY = 5.0  # mm that the face may move between the two registrations
 GONE = 0.25  # less of the face's skin than this is tissue: already defaced
-IN_VIEW = 0.1  # less of the face's skin than this lies inside the field of view: nothing to see
+IN_VIEW = 0.01  # less of the face's skin than this lies inside the field of view: nothing to see
 
 
 class Look(NamedTuple):
@@ -81,7 +82,7 @@ def look(array: NDArray[np.generic], affine: Matrix, *, elsewhere: bool = False)
         pair = agreed(target, atlas, wide=wide)
         if pair is None:
             continue
-        seen, left = face_left(target, pair.used)
+        seen, left = face_left(target, pair.used, air=air_level(target.values))
         if seen < IN_VIEW:
             return Look("outside", "the face lies outside the field of view", information=pair.used.information)
         if left < GONE:
@@ -103,13 +104,13 @@ def agreed(target: Target, atlas: Atlas, *, wide: bool = False) -> _Pair | None:
     return _Pair(first, second) if first.information >= second.information else _Pair(second, first)
 
 
-def face_left(target: Target, found: Fit) -> tuple[float, float]:
-    """Share of the face's skin that the scan covers, and the share of the covered part that is tissue."""
+def face_left(target: Target, found: Fit, *, air: float) -> tuple[float, float]:
+    """Share of the face's skin that the scan covers, and the share of the covered part that is brighter than `air`."""
     values = at_places(target, found, _face_places())
     covered = np.isfinite(values)
     if not covered.any():
         return 0.0, 0.0
-    return float(covered.mean()), float((values[covered] > tissue_level(target.values)).mean())
+    return float(covered.mean()), float((values[covered] > air).mean())
 
 
 def is_stripped(target: Target) -> bool:
@@ -141,7 +142,8 @@ def _remove(shape: tuple[int, ...], affine: Matrix, target: Target, pair: _Pair)
         raise Refused("face-doubt", "removing the face would cut into the brain")
     gone = onto(head.face, head.affine, pair.used.matrix, target.values.shape, target.affine)
     emptied = Target(np.where(gone, target.values.min(), target.values), target.affine)
-    if face_left(emptied, pair.witness)[1] > GONE:
+    # The level is the scan's own: in the emptied one the face itself is the air.
+    if face_left(emptied, pair.witness, air=air_level(target.values))[1] > GONE:
         raise Refused("face-doubt", "a face would be left")
     return Look("removed", "the face was removed", removed, pair.used.information)
 

@@ -164,6 +164,20 @@ def tissue_level(values: Floats) -> float:
     return float(low + (centres[int(np.argmax(between))] - low) / 2)
 
 
+def air_level(values: Floats) -> float:
+    """Above it is no air: four spreads of the air over its median, between a tenth and a half of Otsu's threshold.
+
+    Far from the coil a face is darker than half of Otsu's threshold (adult MPRAGE: half of its skin), but still no air.
+    """
+    half, low = tissue_level(values), float(np.percentile(values, 1))
+    air = values[values < half]
+    if not air.size:
+        return half
+    middle = float(np.median(air))
+    noise = 1.4826 * float(np.median(np.abs(air - middle)))
+    return float(np.clip(middle + 4 * noise, low + (half - low) / 5, half))
+
+
 def _atlas(values: Floats) -> Atlas:
     fine = Target(*block_mean(values, mean_head().affine, (2, 2, 2)))
     coarse = _averaged(fine, 8.0)
