@@ -150,7 +150,7 @@ def retained(options: tuple[str, ...]):
     def allowed(category: str, bundle: str) -> bool:
         if names & set(category.split()):
             return True
-        if bundle.endswith("known"):
+        if bundle.endswith(" known"):
             return places and category == "rosenau"
         if dated and (category.startswith("date") or category == "19310307"):
             return True
