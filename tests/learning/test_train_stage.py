@@ -92,7 +92,8 @@ def test_voxel_study_from_converted_scans_to_dice(tmp_path: Path, monkeypatch: p
         assert [0, 4, 9][row.target] == labels[row.i, row.j, row.k]
     for arm in ("scratch", "pca_logistic"):
         found = table(study, "train", arm, "draw-0", "predictions.parquet")
-        assert list(found) == ["budget", "draw", "fold", "patient", "scan", "dice_dark", "dice_bright", "dice"]
+        scores = ["dice_dark", "dice_bright", "dice"]
+        assert list(found) == ["budget", "draw", "fold", "patient", "scan", *scores, "slice", "predicted"]
         assert found.groupby("budget")["patient"].apply(list).tolist() == [PATIENTS[6:]] * 3
     record = json.loads((study.folder("train", "scratch/draw-0") / "record.json").read_text())
     assert record["notes"]["cells"]["fold 0, budget 6"]["region_voxels"] > 0
