@@ -14,7 +14,7 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK
 
 import typer
 
-from scanprior.errors import ConfigError, ScanpriorError
+from scanprior.errors import ConfigError, ScanpriorError, StageError
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -250,6 +250,10 @@ def _say_verdict(study: Any) -> None:
     verdict = json.loads((study.results / "verdict.json").read_text())
     print(f"report: {(study.results / 'report.html').relative_to(study.house)}")
     print(f"verdict: {verdict['verdict']}. {verdict.get('sentence', '')}")
+    if verdict["verdict"] == "stopped":
+        raise StageError(
+            "a check that must hold in any study has failed, so there is no verdict", hint="read the report"
+        )
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from scanprior.errors import ConfigError
 from scanprior.learning import catalogue
-from scanprior.learning.catalogue import CATALOGUE, ArmName, Hidden, PriorKind
+from scanprior.learning.catalogue import CANARIES, CATALOGUE, ArmName, CanaryName, Hidden, PriorKind
 
 Triple = tuple[float, float, float]
 Size = tuple[int, int, int]
@@ -147,6 +147,10 @@ class Evaluation(Section):
         None, description="default: dice for voxel tasks, auc for patient tasks"
     )
     margin: float = Field(0.02, gt=0, description="the smallest difference that would matter, declared beforehand")
+    canaries: tuple[CanaryName, ...] = Field(
+        tuple(CANARIES),
+        description="runs whose right answer is known; border is for patient tasks and left out of others",
+    )
     trials: int = Field(4, ge=1, description="settings each arm may try on its validation patients")
     level: float = Field(0.95, gt=0.5, lt=1)
 
@@ -234,6 +238,11 @@ class StudyConfig(Section):
     def partner_of(self, arm: ArmName) -> ArmName | None:
         """The arm with the same network and no prior that `arm` is compared with."""
         return catalogue.partner_of(arm, self.arms, self.prior.hidden)
+
+    @property
+    def canaries(self) -> tuple[CanaryName, ...]:
+        """The canaries that this study's task allows."""
+        return tuple(name for name in self.evaluation.canaries if self.task.kind in CANARIES[name][1])
 
     def _rectified_machines(self) -> bool:
         """Whether any prior is a stack of machines with rectified units."""

@@ -16,6 +16,7 @@ from typing import Any
 from scanprior.config import StudyConfig, load_config
 from scanprior.digest import code_digest
 from scanprior.errors import ConfigError, ScanpriorError
+from scanprior.learning.catalogue import CANARY, canary_of
 from scanprior.pipeline import STEPS, job_name
 from scanprior.privacy.pseudonyms import new_key, read_key
 
@@ -126,7 +127,8 @@ class Study:
         if stage in ("deidentify", "convert", "prepare"):
             return [{"shard": shard} for shard in range(config.engine.shards)]
         if stage == "train":
-            return [{"arm": arm, "draw": draw} for arm in config.arms for draw in range(config.evaluation.draws)]
+            arms = [{"arm": arm, "draw": draw} for arm in config.arms for draw in range(config.evaluation.draws)]
+            return arms + [{"arm": CANARY + name, "draw": 0} for name in config.canaries]
         if stage == "pretrain":
             kinds = sorted({kind for arm in config.arms if (kind := config.prior_of(arm))})
             return [{"kind": kind, "context": context} for kind in kinds for context in self.contexts()]
@@ -142,7 +144,8 @@ class Study:
                 if "shard" in wildcards and "shard" in job and int(job["shard"]) != int(wildcards["shard"]):
                     continue
                 if stage == "train" and other == "pretrain":
-                    wanted = job["kind"] == self.config.prior_of(wildcards["arm"])
+                    arm = wildcards["arm"]
+                    wanted = canary_of(arm) is None and job["kind"] == self.config.prior_of(arm)
                     if not wanted or job["context"] not in self.contexts(int(wildcards["draw"])):
                         continue
                 yield other, job

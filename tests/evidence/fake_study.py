@@ -97,3 +97,26 @@ def train_all(study: Study, *, gain: dict[str, float], seed: int = 0) -> None:
                         rows.append(row)
             tables = {"predictions.parquet": pd.DataFrame(rows), "validation.parquet": pd.DataFrame(trials)}
             publish(study.folder("train", f"{arm}/draw-{number}"), tables)
+    for name in study.config.canaries:
+        write_canary(study, name, quality=3.0 if name == "planted" else 0.0)
+
+
+def write_canary(study: Study, name: str, *, quality: float) -> None:
+    """What a canary leaves: predictions that are better than chance by `quality`, in logits or standard deviations."""
+    split = json.loads((study.folder("split") / "split.json").read_text())
+    tested = [(draw["fold"], patient) for draw in split["draws"] if draw["draw"] == 0 for patient in draw["test"]]
+    rng = np.random.default_rng(len(name))
+    rows = []
+    for number, (fold, patient) in enumerate(tested):
+        row = {"budget": 8, "draw": 0, "fold": fold, "patient": patient}
+        if study.config.task.kind == "patient":
+            target = number % 2
+            p = 1 / (1 + np.exp(-(quality * (2 * target - 1) + rng.normal())))
+            row |= {"p_well": 1 - p, "p_ill": p, "target": target}
+        elif name == "planted":
+            row |= {"dice": 1 / (1 + np.exp(-quality + 0.1 * rng.normal()))}
+        else:
+            hits = round(100 + quality * 8)
+            row |= {"patches": 300, "hits": hits, "expected": 100.0, "variance": 66.0}
+        rows.append(row)
+    publish(study.folder("train", f"canary_{name}/draw-0"), {"predictions.parquet": pd.DataFrame(rows)})

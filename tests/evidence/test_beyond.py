@@ -1,4 +1,4 @@
-"""Calibration, net benefit, ROC, shortcuts, canary: by hand, against scikit-learn, where nothing can be said."""
+"""Calibration, net benefit, ROC, shortcuts: by hand, against scikit-learn, where nothing can be said."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_roc
 
 from scanprior.evidence.calibration import calibration, net_benefit, reliability
-from scanprior.evidence.canary import at_chance, permuted_labels
-from scanprior.evidence.metrics import contests
 from scanprior.evidence.roc import roc_curve
 from scanprior.evidence.shortcuts import shortcuts
-from scanprior.evidence.statistic import PairStatistic
 
 
 def predictions(number=400, confidence=1.0, seed=0):
@@ -96,22 +93,3 @@ def test_shortcuts_of_a_healthy_cohort_rarely_look_suspect():
         table = pd.DataFrame({name: rng.choice(["A", "B", "C"], 40) for name in ("site", "scanner", "sex")})
         flagged += any(row.suspect for row in shortcuts(table, [0, 1] * 20, seed=seed))
     assert flagged <= 3
-
-
-def canary(gain, seed):
-    rng = np.random.default_rng(seed)
-    label = np.arange(36) % 2
-    p = 1 / (1 + np.exp(-(gain * label + rng.normal(size=(1, 1, 36)))))
-    statistic = PairStatistic(contests(np.stack([1 - p, p], -1), label, np.zeros((1, 36), int)), 36)
-    return at_chance("permuted labels", statistic, 0.5)
-
-
-def test_the_canary_cries_at_a_leak_and_is_calm_without_one():
-    assert not canary(4.0, 0).passed and "tells the model" in canary(4.0, 0).sentence
-    assert all(canary(0.0, seed).passed for seed in range(15))
-
-
-def test_permuted_labels_are_the_same_labels():
-    labels = [0] * 10 + [1] * 5
-    dealt = permuted_labels(labels, 3)
-    assert sorted(dealt) == labels and dealt != labels and dealt == permuted_labels(labels, 3)

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from fake_study import make_study, publish, train_all, write_index
+from fake_study import make_study, publish, train_all, write_canary, write_index
 
 from scanprior.errors import CohortError, StageError
 from scanprior.privacy.pseudonyms import patient_pseudonym
@@ -255,7 +255,7 @@ def test_constant_predictions_are_inconclusive(tmp_path):
     write_index(study, cohort())
     split.run(study)
     train_all(study, gain={"dbn": 0.0, "scratch": 0.0})
-    for file in study.results.glob("train/*/*/predictions.parquet"):
+    for file in study.results.glob("train/[ds]*/*/predictions.parquet"):
         pd.read_parquet(file).assign(p_ill=0.5, p_well=0.5).to_parquet(file)
     evaluate.run(study)
     verdict = json.loads((study.results / "verdict.json").read_text())
@@ -290,6 +290,30 @@ def test_each_site_and_the_worst_stand_beside_the_primary(tmp_path, evaluation):
         for draw in read(study, "split", "split.json")["draws"]:
             assert not set(where[draw["test"]]) & set(where[draw["order"]])
     assert verdict["power"]["sentence"].startswith("With 48 test patients and 3 draws") and verdict["schema"] == 2
+
+
+def test_a_canary_that_cries_leaves_no_verdict_and_says_what_it_means(finished):
+    evaluate.run(finished)
+    calm = json.loads((finished.results / "verdict.json").read_text())
+    assert [canary["name"] for canary in calm["canaries"]] == ["permuted", "planted", "border"]
+    assert all(
+        canary["passed"] and canary["low"] <= canary["observed"] <= canary["high"] for canary in calm["canaries"]
+    )
+    write_canary(finished, "permuted", quality=9.0)
+    evaluate.run(finished)
+    verdict = json.loads((finished.results / "verdict.json").read_text())
+    assert verdict["verdict"] == "stopped" and not verdict["canaries"][0]["passed"]
+    assert verdict["sentence"].startswith("No verdict: Canary permuted: AUC 1.000 where 0.500 is chance")
+    assert "one person under two ids" in verdict["sentence"]
+    assert verdict["primary"] == calm["primary"], "the figures stay, to find the cause"
+
+
+def test_a_canary_that_did_not_run_is_asked_for(finished):
+    (finished.folder("train", "canary_border/draw-0") / "predictions.parquet").unlink()
+    with pytest.raises(
+        StageError, match=r"the canary border has left no predictions[\s\S]*--arm canary_border --draw 0"
+    ):
+        evaluate.run(finished)
 
 
 def test_a_frozen_plan_is_hashed_and_deviations_are_listed(tmp_path):

@@ -22,6 +22,7 @@ CONVOLUTIONAL: tuple[PriorKind, ...] = (
     "conv_placed",
     "conv_autoencoder",
 )  # rectified, whatever the study's own
+CanaryName = Literal["permuted", "planted", "border"]
 HIDDEN: tuple[Hidden, ...] = get_args(Hidden)
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
 
@@ -57,6 +58,20 @@ CATALOGUE: dict[ArmName, Entry] = {
     "conv_dbn_placed": Entry(prior="conv_placed", partner="cnn"),
     "conv_autoencoder": Entry(prior="conv_autoencoder", partner="cnn"),
 }
+
+
+# Runs whose right answer is known, each through the training of an arm that is quick and can learn its answer by heart.
+CANARIES: dict[CanaryName, tuple[ArmName, tuple[TaskKind, ...]]] = {
+    "permuted": ("logistic", ("patient", "voxel")),
+    "planted": ("logistic", ("patient", "voxel")),
+    "border": ("covariates", ("patient",)),
+}
+CANARY = "canary_"  # job names of the stage train: canary_permuted, …
+
+
+def canary_of(arm: str) -> CanaryName | None:
+    """The canary that a job of the stage train runs, none for an arm."""
+    return next((name for name in CANARIES if arm == CANARY + name), None)
 
 
 def stem(arm: str) -> str:

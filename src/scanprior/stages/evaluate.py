@@ -34,6 +34,7 @@ from scanprior.evidence.tuning import best_of
 from scanprior.evidence.verdict import sentence
 from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.pipeline import job_name
+from scanprior.stages.canaries import read_canaries
 from scanprior.stages.doubles import doubles
 from scanprior.stages.stage import Stage, open_stage
 from scanprior.study import Study
@@ -65,6 +66,7 @@ class Evaluation:
         evaluation = stage.study.config.evaluation
         self.rules = Rules(evaluation.margin, evaluation.level)
         self.comparer = Comparer(design, self.rules, stage.seed)
+        self.canaries = read_canaries(stage.study, design)
         self.validation = {name: _tables(stage.study, name, "validation") for name in self.arms}
 
     def write(self, leaks: list[Leak]) -> None:
@@ -128,9 +130,10 @@ class Evaluation:
         found: dict[str, Any] = {
             "schema": content.SCHEMA, "study": config.study, "metric": metric, "best_without_prior": best,
             "arms": [self._arm(name, curves[name]) for name in names],
-            "leaks": [leak._asdict() for leak in leaks], "canaries": [],
+            "leaks": [leak._asdict() for leak in leaks], "canaries": [one._asdict() for one in self.canaries],
             "plan": _plan(self.stage), "power": self._power(),
         }  # fmt: skip
+        failed = [canary.sentence for canary in self.canaries if not canary.passed]
         if pair is None:
             text = "Whether pretraining helps can't be told: no arm with a prior stands beside its twin without one."
             empty = {
@@ -141,9 +144,7 @@ class Evaluation:
                 "label_multiplier": None,
                 "budgets": [],
             }
-            return content.plain(
-                {**found, **empty, "verdict": "inconclusive", "sentence": text, "patients_needed": None}
-            )
+            return content.plain({**found, **empty, **_outcome("inconclusive", text, failed), "patients_needed": None})
         primary = self.comparer.compare(*(self.arms[name] for name in pair))
         savings = self.comparer.savings(*(self.arms[name] for name in pair))
         one = primary.inference.primary
@@ -152,7 +153,7 @@ class Evaluation:
                         needed=content.needed(primary), note=one.note, level=self.rules.level)  # fmt: skip
         against = self._against_best(pair, best, primary)
         return content.plain({
-            **found, "verdict": primary.verdict, "sentence": text,
+            **found, **_outcome(primary.verdict, text, failed),
             "primary": content.comparison(primary, self.rules, metric),
             "against_best": content.comparison(against, self.rules, metric) if against else None,
             "secondary": self._secondary(names, partners, best, pair),
@@ -237,6 +238,13 @@ METRIC_WORDS = {"auc": "AUC", "log_loss": "log-likelihood per patient (nats)", "
 def partners_of(config: StudyConfig) -> dict[ArmName, ArmName]:
     """Each arm with a prior and the arm that has the same network from a random start."""
     return {arm: partner for arm in config.arms if (partner := config.partner_of(arm))}
+
+
+def _outcome(verdict: str, text: str, failed: list[str]) -> dict[str, str]:
+    """Verdict and sentence; a canary that failed leaves no verdict."""
+    if not failed:
+        return {"verdict": verdict, "sentence": text}
+    return {"verdict": "stopped", "sentence": f"No verdict: {' '.join(failed)}"}
 
 
 def _claims(partners: dict[ArmName, ArmName]) -> dict[str, str]:

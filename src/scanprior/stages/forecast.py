@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scanprior.config import StudyConfig
-from scanprior.learning.catalogue import CATALOGUE, CONVOLUTIONAL, ArmName, PriorKind
+from scanprior.learning.catalogue import CATALOGUE, CONVOLUTIONAL, ArmName, PriorKind, canary_of
 from scanprior.learning.kernels import kernels
 from scanprior.study import Study
 
@@ -77,7 +77,10 @@ def forecast(study: Study, size: Size, *, cores: int | None = None) -> Forecast:
         "patches": STARTUP["plain"] + PER_SCAN["patches"] * size.scans,
         "pretrain": jobs["pretrain"] * STARTUP["torch"]
         + sum(_pretraining(config, size, job["kind"]) for job in study.jobs("pretrain")) / gflops,
-        "train": sum(_arm(config, size, job["arm"], gflops) for job in study.jobs("train")),
+        "train": sum(
+            _canary(config, size, gflops) if canary_of(job["arm"]) else _arm(config, size, job["arm"], gflops)
+            for job in study.jobs("train")
+        ),
         "evaluate": STARTUP["plain"] + 0.5 * len(config.arms),
         "report": STARTUP["plain"] + 3.0,
     }
@@ -170,6 +173,15 @@ def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:
         per_patch = CNN_SLOWDOWN * 2 * _kernel_products(config) / gflops
     fit = STEPS * PER_STEP + 3 * STEPS * BATCH * per_patch + VALIDATED * per_patch
     return STARTUP["torch"] + fits * fit + _dense(config, size, per_patch)
+
+
+def _canary(config: StudyConfig, size: Size, gflops: float) -> float:
+    """Processor seconds of one canary: one budget of one draw, and few dense predictions."""
+    evaluation = config.evaluation
+    folds = evaluation.folds if evaluation.scheme == "cv" else 1
+    fits = FEATURE_FIT * folds * evaluation.trials
+    tests = _dense(config, size, 2 * _products(config) / gflops / 10) / len(evaluation.budgets)
+    return STARTUP["plain"] + 1.0 + fits + (tests if config.task.kind == "patient" else tests / 8)
 
 
 def _dense(config: StudyConfig, size: Size, per_patch: float) -> float:

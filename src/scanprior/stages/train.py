@@ -8,39 +8,58 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from scanprior.errors import StageError
 from scanprior.evidence.splits import members
 from scanprior.learning.arm import Arm, Setup
-from scanprior.learning.catalogue import CATALOGUE, ArmName
-from scanprior.learning.cohort import Cell, Cohort, PatientCohort, VoxelCohort
-from scanprior.learning.covariates import covariate_table
+from scanprior.learning.catalogue import CANARIES, CATALOGUE, ArmName, canary_of
+from scanprior.learning.cohort import Cell, PatientCohort
 from scanprior.learning.experiment import run_arm
 from scanprior.learning.registry import make_arm
-from scanprior.patches.store import PatchStore
 from scanprior.pipeline import job_name
+from scanprior.stages.cohorts import PLANTED_TESTED, arm_cohort, canary_cells, canary_cohort
 from scanprior.stages.stage import open_stage
 from scanprior.study import Study
 
 
-def run(study: Study, *, arm: ArmName, draw: int) -> None:
-    """Fit `arm` on every fold and budget of `draw`, with the study's number of tuning trials, and predict the test patients."""
-    if CATALOGUE[arm].network:  # loaded before the stage's clock starts, so that the record tells start-up from work
+def run(study: Study, *, arm: str, draw: int) -> None:
+    """Fit `arm` on every fold and budget of `draw`, with the study's number of tuning trials, and predict the test patients.
+
+    A canary (arm canary_permuted, …) goes the same way with another cohort, at the largest budget of each fold.
+    """
+    canary = canary_of(arm)
+    name = CANARIES[canary][0] if canary else _known(arm)
+    if CATALOGUE[name].network:  # loaded before the stage's clock starts, so that the record tells start-up from work
         import_module("scanprior.learning.network_arm")
     with open_stage(study, "train", job=job_name(arm=arm, draw=draw), arm=arm, draw=draw) as stage:
         split = json.loads((study.folder("split") / "split.json").read_text(encoding="utf-8"))
         cells = cells_of(split, draw)
-        cohort = _cohort(study, arm, split, {name for cell in cells for name in (*cell.train, *cell.valid, *cell.test)})
-        arm_for = cache(lambda fold: _arm(study, arm, draw, fold, split))
+        if canary is None:
+            cohort = arm_cohort(study, name, split, cells)
+        else:
+            few = PLANTED_TESTED if canary == "planted" and study.config.task.kind == "voxel" else None
+            cells = canary_cells(cells, most_tested=few)
+            cohort = canary_cohort(study, canary, split, cells, stage.seed("canary", canary))
+        arm_for = cache(lambda fold: _arm(study, name, draw, fold, split))
         results = run_arm(
             arm_for, cells, cohort, draw=draw, trials=study.config.evaluation.trials,
             work=stage.work / "fits", seeds=stage.seed, log=stage.log, progress=stage.progress,
         )  # fmt: skip
-        for name in ("predictions", "validation", "history"):
-            getattr(results, name).to_parquet(stage.folder / f"{name}.parquet", index=False)
+        predictions = results.predictions
+        if canary and isinstance(
+            cohort, PatientCohort
+        ):  # what it was tested against: its labels may not be the study's
+            predictions = predictions.assign(target=[cohort.labels[name] for name in predictions["patient"]])
+        predictions.to_parquet(stage.folder / "predictions.parquet", index=False)
+        results.validation.to_parquet(stage.folder / "validation.parquet", index=False)
+        results.history.to_parquet(stage.folder / "history.parquet", index=False)
         stage.note(cells=results.facts, skipped=results.skipped)
+
+
+def _known(arm: str) -> ArmName:
+    for name in CATALOGUE:
+        if name == arm:
+            return name
+    raise StageError(f"train: there is no arm {arm!r}", hint=f"arms: {', '.join(CATALOGUE)}")
 
 
 def cells_of(split: dict[str, Any], draw: int) -> list[Cell]:
@@ -80,37 +99,3 @@ def _arm(study: Study, name: ArmName, draw: int, fold: int, split: dict[str, Any
     if "torch" in sys.modules:  # the same bits need the same number of threads, and one is fastest here
         sys.modules["torch"].set_num_threads(1)
     return made
-
-
-def _cohort(study: Study, arm: ArmName, split: dict[str, Any], patients: set[str]) -> Cohort:
-    """The scans and patches of some patients; only their volumes are packed."""
-    folder, task = study.folder("patches"), study.config.task
-    every = pd.read_parquet(folder / "scans.parquet")
-    places = np.flatnonzero(every["patient"].isin(sorted(patients)))
-    scans = every.iloc[places].reset_index(drop=True)
-    row_of = np.full(len(every), -1)
-    row_of[places] = np.arange(len(places))
-    index = pd.read_parquet(folder / "index.parquet")
-    rows = row_of[index["scan_row"].to_numpy()]
-    kept = (rows >= 0) & (index["use"] == ("task" if task.kind == "voxel" else "prior")).to_numpy()
-    patches = index[kept].assign(row=rows[kept], patient=scans["patient"].to_numpy()[rows[kept]]).reset_index(drop=True)
-    store = PatchStore.open([study.results / image for image in scans["image"]], study.config.patches.size)
-    if task.kind == "voxel":
-        stems = [str(study.results / image).removesuffix(".image.npy") for image in scans["image"]]
-        values = tuple(sorted(task.classes))
-        names = tuple(task.classes[value] for value in values)
-        return VoxelCohort(store, patches, scans.assign(stem=stems), values, names, task.region_dilation)
-    table = pd.read_parquet(study.folder("index") / "patients.parquet")
-    table = table.loc[table["patient"].isin(sorted(patients))]
-    classes = tuple(split["classes"])
-    known = table[table["labelled"].astype(bool)]
-    labels = {
-        str(name): classes.index(str(label)) for name, label in zip(known["patient"], known["label"], strict=True)
-    }
-    return PatientCohort(store, patches, labels, classes, _covariates(study, table) if arm == "covariates" else None)
-
-
-def _covariates(study: Study, patients: pd.DataFrame) -> dict[str, np.ndarray]:
-    """What is known of each patient besides the scans."""
-    table = covariate_table(patients, pd.read_parquet(study.folder("index") / "scans.parquet"))
-    return {str(name): row for name, row in zip(table.index, table.to_numpy(), strict=True)}
