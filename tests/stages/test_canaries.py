@@ -57,7 +57,7 @@ def make_study(house: Path, monkeypatch: pytest.MonkeyPatch, change: Change) -> 
     pd.DataFrame(scans).to_parquet(study.folder("patches") / "scans.parquet")
     pd.DataFrame(rows).to_parquet(study.folder("patches") / "index.parquet")
     label = [["well", "ill"][order % 2] for order in range(40)]
-    people = {"patient": PATIENTS, "order": range(40), "labelled": True, "label": label, "split": None, "age": None}
+    people = {"patient": PATIENTS, "order": range(40), "labelled": True, "label": label, "split": None, "site": None}
     pd.DataFrame(people).to_parquet(study.folder("index") / "patients.parquet")
     split.run(study)
     return study
