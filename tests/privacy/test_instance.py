@@ -180,6 +180,16 @@ def test_known_values_are_swept_out_of_what_stays():
     assert "ReconstructionDiameter" not in after and "SeriesDescription" not in after
 
 
+def test_a_name_among_the_pixels_of_a_tiny_image_refuses_it_whole():
+    before = carrier()
+    before.PatientName = "OBERHUBER"
+    before.Rows = before.Columns = 8
+    before.PixelData = b"OBERHUBER".ljust(128, b"\1")
+    with pytest.raises(Refused) as caught:
+        cleaned(before)
+    assert caught.value.code == "known-value"
+
+
 def test_every_attribute_of_the_dictionary_filled_with_a_token():
     """5,000 attributes in 20 files: text in whatever VR does not come through."""
     tags = sorted(

@@ -40,7 +40,9 @@ _BINARY = frozenset(("FL", "FD", "US", "SS", "UL", "SL", "AT", "OW", "OB"))
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae", "ł": "l"})
 # Written by this program, or holding values of two letters that a name may share by chance.
 _OWN = frozenset((CHARSET, PATIENT_NAME, PATIENT_ID, METHOD, METHOD_CODES, 0x00120062, 0x00280303, 0x00280302))
-_ESSENTIAL = frozenset((0x00080060, 0x00280004, 0x00280030, 0x00200032, 0x00200037, 0x00281052, 0x00281053, 0x00280008))
+_ESSENTIAL = frozenset(
+    (0x00080060, 0x00280004, 0x00280030, 0x00200032, 0x00200037, 0x00281052, 0x00281053, 0x00280008, 0x7FE00010)
+)
 
 
 class Known(NamedTuple):
