@@ -17,11 +17,11 @@ from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU
 from scanprior.errors import ScanpriorError
 from scanprior.learning.arm import Arm, OneClass, Setup, log_softmax, trial_settings
-from scanprior.learning.arms.cnn import WIDTH
 from scanprior.learning.bags import Bags
 from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.learning.convolutional_prior import ConvolutionalPrior
 from scanprior.learning.convolutional_prior import machine as convolutional_machine
+from scanprior.learning.kernels import WIDTH
 from scanprior.learning.network import conv_layers
 from scanprior.learning.prior import Prior
 from scanprior.learning.registry import make_arm

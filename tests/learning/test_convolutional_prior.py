@@ -12,9 +12,9 @@ import torch
 from torch import Generator
 
 from scanprior.energy.convolutional_dbn import ConvolutionalDBN
-from scanprior.learning.arms.cnn import WIDTH
 from scanprior.learning.convolutional_autoencoder import ConvolutionalAutoencoder
 from scanprior.learning.convolutional_prior import ConvolutionalPrior, balance, convolutions_of, machine
+from scanprior.learning.kernels import WIDTH
 from scanprior.learning.network import conv_layers, conv_network, set_convolutions
 from scanprior.learning.prior import load_prior, save_prior
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from scanprior.learning.arms.cnn import WIDTH
+from scanprior.learning.kernels import WIDTH
 from scanprior.learning.network import conv_network
 from scanprior.stages import forecast as module
 from scanprior.stages.forecast import Size, forecast, sentence

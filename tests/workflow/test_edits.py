@@ -75,7 +75,7 @@ def test_an_edit_behind_a_relative_import_in_an_init(edited: Path) -> None:
     tiny.snakemake(edited, "--configfile", "tiny.yaml", "--touch")  # the study is up to date with this code
     assert planned(edited) == set()
     room.joinpath("extra.py").write_text("VALUE = 2\n")
-    assert planned(edited) == {"split", "pretrain"} | AFTER_TRAIN
+    assert planned(edited) == {"prepare", "patches", "split", "pretrain"} | AFTER_TRAIN
     room.joinpath("extra.py").write_text("VALUE = 1\n")
     assert planned(edited) == set()
 

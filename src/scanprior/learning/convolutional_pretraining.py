@@ -19,9 +19,9 @@ from scanprior.energy.convolution_training import ConvolutionalStepper, safe_con
 from scanprior.energy.convolutional_dbn import ConvolutionalDBN
 from scanprior.energy.objectives import objective_named
 from scanprior.energy.training import STATISTICS_ROWS, Standardiser
-from scanprior.learning.arms.cnn import WIDTH
 from scanprior.learning.convolutional_autoencoder import RATE, ConvolutionalAutoencoder, ConvolutionalDenoisingStepper
 from scanprior.learning.convolutional_prior import ConvolutionalPrior, balance, convolutions_of, layers_of, machine
+from scanprior.learning.kernels import WIDTH
 from scanprior.learning.network import conv_layers, weights_of
 from scanprior.learning.patch_prior import Size
 from scanprior.learning.placing import Placer, PlacingStepper

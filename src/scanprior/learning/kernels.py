@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+WIDTH = 16  # kernels of the first layer; twice and four times as many in the next two
+
 
 def kernels(side: int) -> tuple[int, int, int, int]:
     """Side of the first kernel, its stride, sides of the second and the third kernel, for an axis of `side` (odd) voxels."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from scanprior.config import StudyConfig
 from scanprior.learning.catalogue import CATALOGUE, CONVOLUTIONAL, ArmName, PriorKind, canary_of
-from scanprior.learning.kernels import kernels
+from scanprior.learning.kernels import WIDTH, kernels
 from scanprior.study import Study
 
 # Seconds of one core of the machine that all constants were measured on (3 GHz, AVX-512), and what it multiplies per second.
@@ -144,7 +144,7 @@ def _kernel_products(config: StudyConfig) -> float:
     layers = zip(*(kernels(side) for side in config.patches.size), strict=True)
     first, stride, second, third = layers
     sides = config.patches.size
-    for width, kernel, step in ((16, first, stride), (32, second, (1, 1, 1)), (64, third, (1, 1, 1))):
+    for width, kernel, step in ((WIDTH, first, stride), (2 * WIDTH, second, (1, 1, 1)), (4 * WIDTH, third, (1, 1, 1))):
         sides = tuple((side - k) // s + 1 for side, k, s in zip(sides, kernel, step, strict=True))
         total += before * width * math.prod(kernel) * math.prod(sides)
         before = width

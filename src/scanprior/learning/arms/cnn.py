@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from scanprior.learning.arm import Settings, Setup, Space
+from scanprior.learning.kernels import WIDTH
 from scanprior.learning.network import conv_network, start
 from scanprior.learning.network_arm import NetworkArm
 
-WIDTH = 16  # kernels of the first layer; 32 and 64 in the next two
 SPACE: Space = {"learning_rate": (2e-3, 1e-3, 4e-3), "weight_decay": (1e-2, 1e-3, 1e-1), "dropout": (0.3, 0.0, 0.5)}
 
 
