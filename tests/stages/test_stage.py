@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +50,23 @@ def test_outputs_appear_with_record_digests_metrics_and_quarantine(study: Study)
     assert pd.read_parquet(folder / "metrics.parquet").values.tolist() == [["loss", 2, 0.5]]
     assert read_quarantine(study, "index")["reason"].tolist() == ["missing-slice"]
     assert not list(study.work.glob("index/*/log.jsonl"))
+
+
+def test_a_kill_while_old_outputs_go_never_leaves_half_of_them(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    index(study)
+    (study.folder("index") / "old.txt").write_text("of the run before")
+    deleted: list[Path] = []
+    remove = shutil.rmtree
+
+    def watch(folder: Path, ignore_errors: bool = False) -> None:
+        deleted.append(Path(folder))
+        remove(folder, ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", watch)
+    index(study)
+    assert study.folder("index") not in deleted  # moved aside by one rename, and deleted elsewhere
+    assert not (study.folder("index") / "old.txt").exists()
+    assert not list(study.work.rglob("old.txt"))
 
 
 def test_a_failed_stage_leaves_the_old_outputs_and_nothing_half_written(study: Study) -> None:

@@ -188,13 +188,21 @@ def _scope_counts(split: dict[str, Any]) -> Table:
     return tuple((name, count(number)) for name, number in counts if number or name != "withheld")
 
 
+def _described(card: dict[str, Any]) -> str:
+    """The units of a dense prior, or the maps and kernels of a convolutional one."""
+    layers = card.get("layers") or []
+    if card.get("family") == "convolutional":
+        kernels = [f"{layer['channels'][1]} x {'x'.join(map(str, layer['kernel']))}" for layer in layers]
+        return f"{card['model']} {' - '.join(kernels)}"
+    sizes = [str(layers[0]["visible"]["size"]), *(str(layer["hidden"]["size"]) for layer in layers)] if layers else []
+    return f"{(card.get('training') or {}).get('hidden', '')} {'-'.join(sizes)}".strip()
+
+
 def _prior(name: str, folder: Path, split: dict[str, Any]) -> PriorFacts:
     card, notes = _json(folder / "card.json"), _json(folder / "record.json").get("notes") or {}
-    layers = card.get("layers") or []
-    sizes = [str(layers[0]["visible"]["size"]), *(str(layer["hidden"]["size"]) for layer in layers)] if layers else []
     seen = notes.get("patients_seen")
     return PriorFacts(
-        name=name, description=f"{(card.get('training') or {}).get('hidden', '')} {'-'.join(sizes)}".strip(),
+        name=name, description=_described(card),
         patients=card.get("patients"), scans=card.get("scans"), patches=card.get("patches"),
         test_overlap=None if seen is None else effort.seen_of_tested(seen, split, str(card.get("context", "all"))),
     )  # fmt: skip

@@ -47,7 +47,9 @@ class Stage:
         _remove_others(base, keep=self.work)
         self.work.mkdir(parents=True, exist_ok=True)
         self.folder = self.work / "outputs"
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._former = self.work / "former"
+        for leftover in (self.folder, self._former):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.folder.mkdir()
         self._rows: dict[tuple[str, int], float] = {}
         self._live = (self.work / "log.jsonl").open("a+", encoding="utf-8")
@@ -131,8 +133,8 @@ class Stage:
         })  # fmt: skip
         for file in self._top:
             shutil.copyfile(self.folder / file, self.study.results / f".{file}.part")
-        if self.target.exists():
-            shutil.rmtree(self.target)
+        if self.target.exists():  # moved aside whole: a kill while it is deleted would leave half of it in its place
+            self.target.replace(self._former)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self.folder.replace(self.target)
         for file in self._top:
