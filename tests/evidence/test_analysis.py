@@ -92,3 +92,18 @@ def test_the_best_arm_is_chosen_by_validation_of_chosen_trials():
     assert best_by_validation(tables, ["cnn", "mlp", "none"]) == "mlp"
     assert best_by_validation(tables, ["none"]) is None and best_by_validation(tables, []) is None
     assert best_by_validation({"a": table(0.5, 0), "b": table(0.5, 0)}, ["b", "a"]) == "b"
+
+
+def test_an_interval_ends_where_the_score_does():
+    rng = np.random.default_rng(3)
+    label = np.arange(8) % 2
+    arms = []
+    for name in ("dbn", "scratch"):
+        p = rng.uniform(size=(2, 2, 8))
+        arms.append(arm(name, np.where(label == 1, p, 1 - p), np.stack([1 - p, p], -1)))
+    engine = comparer(design("auc", patients=8, draws=2, label=label))
+    difference = engine.compare(*arms).inference
+    curve = engine.curve(arms[0])
+    assert all(-1 <= one.low <= one.estimate <= one.high <= 1 for one in (difference.primary, *difference.budgets))
+    assert all(0 <= one.low <= one.estimate <= one.high <= 1 for one in (curve.primary, *curve.budgets))
+    assert difference.primary.high - difference.primary.low > 1.5  # two draws say next to nothing

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanprior.evidence.interval import Cells, Inference, Interval, cells_of, two_way
+from scanprior.evidence.metrics import LIMITS
 from scanprior.evidence.power import Needed, patients_needed, spread_of
 from scanprior.evidence.resampled_t import ResampledT, corrected_t
 from scanprior.evidence.savings import Multiplier, label_multiplier, multipliers
@@ -55,13 +56,17 @@ class Comparer:
 
     def curve(self, arm: Arm) -> Inference:
         """Mean score at each budget, with intervals."""
-        return two_way(self._of(arm), statistic_of(arm, self.design).stratum, level=self.rules.level)
+        found = two_way(self._of(arm), statistic_of(arm, self.design).stratum, level=self.rules.level)
+        return possible(found, LIMITS.get(self.design.metric))
 
     def compare(self, arm: Arm, other: Arm) -> Comparison:
         """`arm` minus `other` over the cells that both have."""
         design, rules = self.design, self.rules
         stratum = statistic_of(arm, design, other).stratum
         inference = two_way(self._of(arm, other).minus(self._of(other, arm)), stratum, level=rules.level)
+        if design.metric in LIMITS:
+            lowest, highest = LIMITS[design.metric]
+            inference = possible(inference, (lowest - highest, highest - lowest))
         primary = inference.primary
         paired = patient_means(arm.score - other.score)
         classes = stratum if design.metric == "auc" else None
@@ -118,6 +123,18 @@ class Comparer:
                 tested.append(int(rows.sum()))
         trained = float(np.mean(design.budgets))
         return corrected_t(np.array(runs), tested=float(np.mean(tested)), trained=trained, level=self.rules.level)
+
+
+def possible(found: Inference, limits: tuple[float, float] | None) -> Inference:
+    """The same intervals without the values that a score or a difference can't take; None: any value can be."""
+    if limits is None:
+        return found
+
+    def cut(one: Interval) -> Interval:
+        low, high = np.clip([one.low, one.high], *limits)  # NaN stays NaN
+        return one._replace(low=float(low), high=float(high))
+
+    return Inference(cut(found.primary), tuple(cut(one) for one in found.budgets))
 
 
 def mean_over_draws(observed: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ Array = NDArray[np.float64]
 Metric = Literal["auc", "log_loss", "brier", "accuracy", "dice"]
 # With some hundred patients nobody can support a probability beyond 1 in 1000; without a bound one patient decides all.
 FLOOR = 1e-3
+# The values that a score can take, where there are limits; intervals end there.
+LIMITS: dict[str, tuple[float, float]] = {"auc": (0.0, 1.0), "accuracy": (0.0, 1.0), "dice": (0.0, 1.0)}
 
 
 def log_score(probability: Array, label: NDArray[np.int64]) -> Array:
