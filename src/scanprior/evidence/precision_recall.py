@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanprior.evidence.metrics import Array
+from scanprior.evidence.resampled_curves import resampled
 
 
 class PrecisionRecall(NamedTuple):
@@ -28,28 +29,13 @@ def precision_recall(probability: Array, label: NDArray[np.int64], fold: NDArray
     positives. recall inside (0, 1]. Nothing is interpolated between thresholds, which would flatter (Davis & Goadrich
     2006). Percentile intervals of a two-way bootstrap (patients within classes × draws).
     """
+    precision, low, high = resampled(
+        _draw, probability, label, fold, recall, seed=seed, replicates=replicates, level=level
+    )
+    if np.isnan(precision).all():
+        return PrecisionRecall(recall, precision, low, high, precision)
     tested = (fold >= 0).any(0) & ~np.isnan(probability).all(0)
-    rng = np.random.default_rng([seed, 0])
-    weights = np.zeros((replicates + 1, len(label)))
-    weights[0] = tested
-    for kind in (0, 1):
-        rows = np.flatnonzero(tested & (label == kind))
-        if len(rows):
-            weights[1:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=replicates)
-    curves = np.stack([_draw(probability[d], label, fold[d], recall, weights) for d in range(len(fold))])
-    curves = curves[~np.isnan(curves[:, 0]).all(1)]  # (draws, 1 + replicates, recalls)
-    if not len(curves):
-        unknown = np.full(len(recall), np.nan)
-        return PrecisionRecall(recall, unknown, unknown, unknown, unknown)
-    shares = rng.multinomial(len(curves), np.full(len(curves), 1 / len(curves)), replicates)
-    # A replicate without the positives of a draw's folds has no curve there; the others stand for it.
-    known = ~np.isnan(curves[:, 1:])
-    total = np.einsum("rd,drg->rg", shares, np.where(known, curves[:, 1:], 0.0))
-    number = np.einsum("rd,drg->rg", shares, known.astype(float))
-    spread = np.where(number > 0, total / np.maximum(number, 1), np.nan)
-    low, high = np.nanquantile(spread, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    prevalence = np.full(len(recall), label[tested].mean())
-    return PrecisionRecall(recall, curves[:, 0].mean(0), low, high, prevalence)
+    return PrecisionRecall(recall, precision, low, high, np.full(len(recall), label[tested].mean()))
 
 
 def _draw(p: Array, label: NDArray[np.int64], fold: NDArray[np.int64], recall: Array, weights: Array) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanprior.evidence.metrics import Array
+from scanprior.evidence.resampled_curves import resampled
 
 
 class Roc(NamedTuple):
@@ -26,25 +27,8 @@ def roc_curve(probability: Array, label: NDArray[np.int64], fold: NDArray[np.int
     fold: (draws, patients), −1 = not tested; only scores of one model are ranked together. Percentile intervals of a
     two-way bootstrap (patients within classes × draws). NaN where no model meets both classes.
     """
-    tested = (fold >= 0).any(0) & ~np.isnan(probability).all(0)
-    rng = np.random.default_rng([seed, 0])
-    weights = np.zeros((replicates + 1, len(label)))
-    weights[0] = tested
-    for kind in (0, 1):
-        rows = np.flatnonzero(tested & (label == kind))
-        if len(rows):
-            weights[1:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=replicates)
-    curves = np.stack([_draw(probability[d], label, fold[d], fpr, weights) for d in range(len(fold))])
-    curves = curves[~np.isnan(curves[:, 0]).all(1)]  # (draws, 1 + replicates, rates)
-    if len(curves) == 0:
-        nothing = np.full(len(fpr), np.nan)
-        return Roc(fpr, nothing, nothing, nothing)
-    shares = np.random.default_rng([seed, 3]).multinomial(
-        len(curves), np.full(len(curves), 1 / len(curves)), replicates
-    )
-    spread = np.einsum("rd,drf->rf", shares / len(curves), np.nan_to_num(curves[:, 1:]))
-    low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Roc(fpr, curves[:, 0].mean(0), low, high)
+    tpr, low, high = resampled(_draw, probability, label, fold, fpr, seed=seed, replicates=replicates, level=level)
+    return Roc(fpr, tpr, low, high)
 
 
 def _draw(p: Array, label: NDArray[np.int64], fold: NDArray[np.int64], fpr: Array, weights: Array) -> Array:

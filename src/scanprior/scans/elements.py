@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 BINARY = {"US": (2, False), "SS": (2, True), "UL": (4, False), "SL": (4, True)}
 # What pydicom and Python raise on values that don't fit their VR.
-ILLEGIBLE = (TypeError, ValueError, OverflowError, NotImplementedError, AttributeError, KeyError, LookupError)
+ILLEGIBLE = (TypeError, ValueError, OverflowError, NotImplementedError, AttributeError, LookupError)
 
 
 def numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
