@@ -54,8 +54,8 @@ def clean_header(dataset: Dataset, *, profile: Profile, names: Names, actions: C
     `actions` counts what was done: removed, private, rejected (value not of its kind), unreadable, replaced,
     shifted, capped.
     """
-    context = Context(names, _is_signed(dataset), little=True, actions=actions)
-    kept = _clean(dataset, profile, profile.rules, context, depth=0)
+    context = context_of(dataset, names, actions)
+    kept = clean_elements(dataset, profile, profile.rules, context, depth=0)
     if _beyond_ascii(kept):
         kept[CHARSET] = text_element("CS", "ISO_IR 192")
     for tag, vr in _EMPTY.items():
@@ -64,6 +64,11 @@ def clean_header(dataset: Dataset, *, profile: Profile, names: Names, actions: C
     kept[PATIENT_ID] = text_element("LO", names.patient)
     actions["replaced"] += 2
     return kept
+
+
+def context_of(dataset: Dataset, names: Names, actions: Counter[str]) -> Context:
+    """What the checks of this data set's values may need to know."""
+    return Context(names, _is_signed(dataset), little=True, actions=actions)
 
 
 def mark(
@@ -109,7 +114,10 @@ def _code_item(code: str) -> Elements:
     return {0x00080100: text_element("SH", code), 0x00080102: text_element("SH", "DCM"), 0x00080104: meaning}
 
 
-def _clean(dataset: Dataset, profile: Profile, rules: Mapping[int, Rule], context: Context, *, depth: int) -> Elements:
+def clean_elements(
+    dataset: Dataset, profile: Profile, rules: Mapping[int, Rule], context: Context, *, depth: int
+) -> Elements:
+    """The elements of one data set or item that `rules` let stay; sequences inside follow the profile's own rules."""
     kept: Elements = {}
     actions = context.actions
     if 0x00080005 in dataset:
@@ -150,7 +158,7 @@ def _clean_items(
     if not isinstance(items, Sequence) or depth >= _DEPTH:
         return None
     inner = profile.coded if rule.coded else profile.rules
-    cleaned = [_clean(item, profile, inner, context, depth=depth + 1) for item in items]
+    cleaned = [clean_elements(item, profile, inner, context, depth=depth + 1) for item in items]
     if rule.coded:
         cleaned = [item for item in cleaned if codes.checked(item)]
         return Element("SQ", cleaned) if cleaned else None

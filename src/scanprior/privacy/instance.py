@@ -19,8 +19,8 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
 from scanprior import __version__
-from scanprior.privacy import pixels, recognition
-from scanprior.privacy.encode import Element, Elements, encode_file, text_element
+from scanprior.privacy import pixels, recognition, reports
+from scanprior.privacy.encode import EXPLICIT_LITTLE, Element, Elements, encode_file, text_element
 from scanprior.privacy.header import (
     CLEAN_PIXELS,
     SERIES_UID,
@@ -56,7 +56,6 @@ class Instance:
     actions: Counter[str]
     performed: tuple[str, ...] = ()
     clean_text: bool = True
-    names: Names | None = field(default=None, repr=False)
     stored: np.ndarray | None = field(default=None, repr=False)  # decoded pixels, once some were blanked
 
     def path(self) -> tuple[str, str, str]:
@@ -166,17 +165,26 @@ def clean_instance(
         for tag in (STUDY_UID, SERIES_UID, SOP_UID):
             if not _uid_text(kept, tag):
                 kept[tag] = text_element("UI", uid(names.key, f"missing {tag:08x} {digest()}"))
+        if reports.is_report(kept):
+            reports.clean_report(dataset, kept, profile=profile, names=names, actions=actions)
+            return _swept(Instance(kept, EXPLICIT_LITTLE, dataset, profile, actions), names.key)
         why = doubt(kept, flag=first(dataset, "BurnedInAnnotation"), image_type=_image_type(dataset))
         looked_for = (bool(why) and text != "keep") or text == "remove"
         if looked_for and not recognition.available():
             raise Refused("burned-in-text", f"{why}, and no text recognition is installed to look for it")
         syntax = pixels.clean_pixels(dataset, kept, syntax=_syntax(dataset), actions=actions)
-        sweep(kept, known_values(dataset, options=profile.options), actions, key=names.key)
-        if earlier_codes(dataset):
-            actions["already-deidentified"] += 1
-        made = Instance(kept, syntax, dataset, profile, +actions, clean_text=not why, names=names)
+        made = _swept(Instance(kept, syntax, dataset, profile, actions, clean_text=not why), names.key)
         if looked_for:
             made.remove_writing(vouch=bool(why))
+    return made
+
+
+def _swept(made: Instance, key: bytes) -> Instance:
+    """Take the patient's own values out of what the rules let stay."""
+    sweep(made.elements, known_values(made.original, options=made.profile.options), made.actions, key=key)
+    if earlier_codes(made.original):
+        made.actions["already-deidentified"] += 1
+    made.actions = +made.actions
     return made
 
 

@@ -26,9 +26,12 @@ PROFILES: dict[str, tuple[str, ...]] = {
     "basic": (),
     "research": ("retain_patient_characteristics", "retain_long_modified_dates", "clean_descriptors"),
 }
+CONTENT = 0x0040A730  # the tree of a structured report
+STRUCTURED = "clean_structured_content"  # Table E.3.4-1, item by item: privacy/reports.py
 # What --option may add, by the names of Table E.1-1's columns.
 OPTIONS = (
     "clean_descriptors",
+    STRUCTURED,
     "retain_device_identity",
     "retain_institution_identity",
     "retain_long_full_dates",
@@ -38,7 +41,6 @@ OPTIONS = (
     "retain_uids",
 )
 _ELSEWHERE = {
-    "clean_structured_content": "reports are quarantined",
     "clean_pixel_data": "burned-in text is treated by --text",
     "clean_recognizable_visual_features": "faces are treated by --faces",
     "clean_graphics": "overlays, curves and graphic annotations are always removed: nothing here can vouch for a drawing",
@@ -144,6 +146,7 @@ def _physics() -> dict[int, Rule]:
 def _optional(options: tuple[str, ...]) -> dict[int, Rule]:
     """Rules of what the table lets stay under the options, beyond the allow-list."""
     found: dict[int, Rule] = {}
+    options = tuple(option for option in options if option != STRUCTURED)
     for key, row in rows().items():
         if not set(key) <= set("0123456789abcdef") or (tag := int(key, 16)) in allow_list():
             continue
@@ -230,6 +233,8 @@ def describe(chosen: Profile) -> list[dict[str, str]]:
     for tag in tags:
         row, rule = row_of(tag), chosen.rules.get(tag)
         action = f"kept as {rule.kind}, checked" if rule else "removed or emptied"
+        if tag == CONTENT and STRUCTURED in chosen.options:
+            action = "cleaned item by item (Table E.3.4-1)"
         found.append({"tag": f"{tag:08x}", "action": action, "table": row.basic if row else "not in Table E.1-1",
                       "options": ", ".join(f"{k}={c}" for k, c in row.options.items()) if row else ""})  # fmt: skip
     return found
