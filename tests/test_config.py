@@ -81,13 +81,34 @@ def test_value_of_a_private_key_is_not_repeated(tmp_path: Path) -> None:
         ("arms: [scratch, position_only]", "position_only is for voxel tasks; this is a patient task"),
         ("arms: [dbn, dbn]", "one arm is named twice"),
         ("patches: {size: [8, 9, 9]}", "odd number"),
-        ("prior: {objective: cd}", "objective"),
+        ("prior: {objective: cd}", "prior.objective: no objective is called 'cd'; allowed are cd1, cd2, …"),
+        ("prior: {objective: pt1, hidden: bernoulli}", "no objective is called 'pt1'"),
+        ("prior: {objective: pt10}", "pt10 swaps chains by their energies, which rectified units don't have"),
+        ("prior: {objective: pt10, hidden: bernoulli}\narms: [cnn, conv_dbn]", "(arms: conv_dbn)"),
+        ("prior: {objective: langevin5}", "run to infinity"),
+        ("prior: {objective: langevin5, hidden: bernoulli}", "only the first of 2 layers sees any"),
         ("evaluation: {budgets: [4], draws: nine}", "draws"),
     ],
 )
 def test_one_mistake_one_sentence(tmp_path: Path, change: str, sentence: str) -> None:
     keep = "\n".join(line for line in GOOD.splitlines() if not line.startswith(change.split(":")[0]))
     assert sentence in problems(tmp_path, keep + "\n" + change + "\n")
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        "{objective: cd5-sampled, centered: false}",
+        "{objective: pcd2, hidden: bernoulli}",
+        "{objective: pt10, hidden: bernoulli}",
+        "{objective: langevin5, hidden: bernoulli, layers: [100]}",
+    ],
+)
+def test_every_objective_that_its_units_allow_is_taken(tmp_path: Path, prior: str) -> None:
+    config = load_config(
+        write(tmp_path, f"{GOOD}\nprior: {prior}\narms: [dbn, scratch, shuffled_prior, autoencoder]\n")
+    )
+    assert config.prior.objective in prior and config.prior.centered == ("false" not in prior)
 
 
 def test_missing_keys_are_named(tmp_path: Path) -> None:

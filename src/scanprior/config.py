@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from scanprior.energy import objective_names
 from scanprior.errors import ConfigError
 from scanprior.learning import catalogue
-from scanprior.learning.catalogue import CANARIES, CATALOGUE, ArmName, CanaryName, Hidden, PriorKind
+from scanprior.learning.catalogue import CANARIES, CATALOGUE, MACHINES, ArmName, CanaryName, Hidden, PriorKind
 
 Triple = tuple[float, float, float]
 Size = tuple[int, int, int]
@@ -121,13 +122,29 @@ class PriorConfig(Section):
 
     layers: tuple[int, ...] = Field((600, 300), min_length=1, description="hidden units per layer")
     hidden: Hidden = Field("rectified", description="rectified: noisy rectified linear units (Nair & Hinton 2010)")
-    objective: str = Field("cd1", pattern=r"^(cd|pcd)[1-9]\d?$", description="cd1, cd5, pcd1 …")
+    objective: str = Field(
+        "cd1",
+        json_schema_extra={"pattern": objective_names.PATTERN},
+        description="cd1, cd5 …; cd5-sampled: with drawn reconstructions; of Bernoulli hidden units also pcd1 …: persistent "
+        "chains, pt10: parallel tempering at 10 temperatures, and, of one layer, langevin10: Gibbs-Langevin steps",
+    )
+    centered: bool = Field(
+        True, description="machines subtract their units' mean activations (Melchior, Fischer & Wiskott 2016)"
+    )
     epochs: int = Field(15, ge=1)
     batch_size: int = Field(100, ge=1)
     learning_rate: float | None = Field(None, gt=0, description="none: the default of the unit type")
     scope: Literal["disjoint", "inductive", "transductive"] = Field(
         "disjoint", description="whose scans the prior sees: unlabelled patients only; and the training patients; all"
     )
+
+    @model_validator(mode="after")
+    def _known(self) -> PriorConfig:
+        try:
+            objective_names.read_objective(self.objective)
+        except ValueError as error:
+            raise ValueError(f"objective: {error}") from None
+        return self
 
 
 class Evaluation(Section):
@@ -207,10 +224,7 @@ class StudyConfig(Section):
             problems.append("prior.scope: scheme sites allows disjoint and transductive; inductive needs cv or holdout")
         if self.privacy.key == "public" and not self.cohort.simulated:
             problems.append("privacy.key: public is for simulated cohorts only (cohort.simulated: true); use own")
-        if self.prior.objective.startswith("pcd") and self._rectified_machines():
-            problems.append(
-                "prior.objective: pcd lets the chains of rectified units run to infinity; use cd, or hidden: bernoulli"
-            )
+        problems += self._untrainable()
         for arm in self.arms:
             if self.task.kind not in CATALOGUE[arm].tasks:
                 problems.append(
@@ -244,11 +258,17 @@ class StudyConfig(Section):
         """The canaries that this study's task allows."""
         return tuple(name for name in self.evaluation.canaries if self.task.kind in CANARIES[name][1])
 
-    def _rectified_machines(self) -> bool:
-        """Whether any prior is a stack of machines with rectified units."""
-        own = self.prior.hidden
-        kinds = {"rectified", "conv", "conv_placed"} | ({"shuffled"} if own == "rectified" else set())
-        return any(self.prior_of(arm) in kinds for arm in self.arms)
+    def _untrainable(self) -> list[str]:
+        """One sentence for each reason why the objective can't train the machines of some arm's prior."""
+        reasons: dict[str, list[ArmName]] = {}
+        for arm in self.arms:
+            kind = self.prior_of(arm)
+            if kind in MACHINES:
+                hidden = catalogue.hidden_of_machines(kind, self.prior.hidden)
+                reason = objective_names.refusal(self.prior.objective, hidden, len(self.prior.layers))
+                if reason is not None:
+                    reasons.setdefault(reason, []).append(arm)
+        return [f"prior.objective: {reason} (arms: {', '.join(arms)})" for reason, arms in reasons.items()]
 
     def public(self) -> dict[str, Any]:
         """The resolved study without what may name a hospital: paths, series names and patient ids."""

@@ -44,7 +44,7 @@ def train(kind: str, work: Path, *, stop: int = 0) -> PatchPrior:
 
     return pretrainer(kind)(
         lambda rows: data[rows], ROWS, patch_size=(3, 3, 3), seeds=seeds, work=work, layers=(12, 6), hidden="rectified",
-        objective="cd1", epochs=6, batch_size=20, learning_rate=None, held_out=None, log=log,
+        objective="cd1", centered=True, epochs=6, batch_size=20, learning_rate=None, held_out=None, log=log,
         progress=lambda done, total: None, accelerator="cpu", places=lambda rows: data[rows, :3],
     ).prior  # fmt: skip
 

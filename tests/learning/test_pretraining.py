@@ -84,7 +84,7 @@ class Stop(BaseException):
     """Not an Exception, so that nothing on the way treats it as one of its own."""
 
 
-@pytest.mark.parametrize("objective", ["cd1", "pcd1", "denoising"])
+@pytest.mark.parametrize("objective", ["cd1", "pcd1", "pt3", "denoising"])
 @pytest.mark.parametrize("every", [0.0, 1e9], ids=["each block", "each epoch"])
 def test_stopped_anywhere_it_goes_on_without_repeating_a_finished_epoch(tmp_path, monkeypatch, objective, every):
     monkeypatch.setattr("scanprior.learning.pretraining_loop.SECONDS_BETWEEN_CHECKPOINTS", every)
@@ -130,9 +130,12 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     [
         ("rectified", "cd1"),
         ("rectified", "cd2"),
+        ("rectified", "cd2-sampled"),
         ("bernoulli", "cd1"),
         ("bernoulli", "pcd1"),
         ("bernoulli", "pcd2"),
+        ("bernoulli", "pt4"),
+        ("bernoulli", "langevin5"),
         ("rectified", "denoising"),
         ("bernoulli", "denoising"),
     ],
@@ -154,6 +157,20 @@ def test_it_learns_to_reconstruct_unseen_patches(tmp_path, hidden, objective):
         assert result.measured["layer1/chain_memory"] > 0.5 and result.measured["layer1/chain_distance"] >= 0
     else:
         assert "layer1/chain_memory" not in result.measured
+
+
+@pytest.mark.parametrize("hidden", ["rectified", "bernoulli"])
+def test_without_centering_machines_have_no_offsets_and_learn_all_the_same(tmp_path, hidden):
+    data, errors = correlated(1000), {}
+    for centered in (True, False):
+        prior = pretrain(
+            lambda rows: data[rows], 1000, patch_size=(3, 3, 3), seeds=seeds, work=tmp_path / str(centered), layers=(20, 10),
+            hidden=hidden, centered=centered, epochs=10, batch_size=20,
+        ).prior  # fmt: skip
+        assert [layer["centered"] for layer in prior.structure()["layers"]] == [centered] * 2
+        assert bool(prior.dbn.machines[0].hidden_offset.any()) == centered
+        errors[centered] = float((prior.reconstruct(data) - data).square().mean() / data.var(0).mean())
+    assert max(errors.values()) < 0.6 and errors[True] != errors[False]
 
 
 def test_metrics_count_mini_batches_over_all_layers_and_progress_ends_at_the_total(tmp_path):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_machines import machine
+from tiny_machines import draws, likelihood_gradient, log_z_of, machine, update_of
 from torch import Generator, Tensor
 
 from scanprior.energy.objectives import PCD
+from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Stepper
 from scanprior.energy.tempering import Tempered
 from scanprior.energy.training import fit_rbm
-from scanprior.energy.units import Bernoulli, Gaussian, Softmax
+from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
 from scanprior.energy.workspace import Workspace
 
 CHAINS = 20_000
@@ -47,13 +48,53 @@ def test_tempered_chains_started_in_equilibrium_stay_there(temperatures):
     assert chi_square(objective.chain[-CHAINS:], joint.logsumexp(1).softmax(0)) < 24.3  # 7 degrees of freedom
 
 
-def test_tempered_chains_cross_between_modes_where_plain_ones_stay():
-    """Two patterns far apart, equally likely: all chains begin in one of them."""
-    rbm = machine(Bernoulli(8), Bernoulli(1), spread=0.0, centered=False)
+def test_tempered_chains_of_a_gaussian_machine_started_in_equilibrium_stay_there():
+    """At every temperature p(h) is that of the machine whose weights are multiplied by beta, enumerated."""
+    rbm = machine(Gaussian(3, learn_variance=True), Bernoulli(3), spread=0.8)
+    objective, generator = Tempered(4, CHAINS), Generator().manual_seed(1)
+    objective.begin(rbm, generator)
+    h, p, weight = rbm.hidden.states(), [], rbm.weight.detach().clone()
     with torch.no_grad():
-        rbm.weight.fill_(6.0)
-        rbm.visible.bias.fill_(-3.0)
-        rbm.hidden.bias.fill_(-24.0)  # 8 x (log(1 + e^3) - log(1 + e^-3)): both patterns weigh the same
+        for beta in torch.linspace(0, 1, 4).tolist():
+            rbm.weight.copy_(beta * weight)
+            p.append((-rbm.hidden_free_energy(h)).softmax(0))
+        rbm.weight.copy_(weight)
+        for level in range(4):
+            drawn = torch.multinomial(p[level], CHAINS, replacement=True, generator=generator)
+            objective.chain[level * CHAINS : (level + 1) * CHAINS] = h[drawn]
+        work = Workspace(rbm, 1, CHAINS)
+        for _ in range(6):
+            objective.negative(work, 1, generator)
+    assert float((p[0] - p[3]).abs().max()) > 0.1, "the temperatures are meant to differ"
+    for level in range(4):
+        assert (
+            chi_square(objective.chain[level * CHAINS : (level + 1) * CHAINS], p[level]) < 24.3
+        )  # 7 degrees of freedom
+    means = rbm.visible.mean(rbm.visible_field(h)).detach()
+    drawn = work.visible_states(work.visible[1:])
+    torch.testing.assert_close(drawn.mean(0), p[3] @ means, rtol=0, atol=0.05)
+
+
+def test_tempered_chains_of_a_gaussian_machine_give_the_gradient_of_the_likelihood():
+    rbm = machine(Gaussian(3, learn_variance=True), Bernoulli(2), spread=0.4)
+    data = draws(rbm, 5)
+    change = update_of(rbm, data, Tempered(3, CHAINS, 60))
+    for name, gradient in likelihood_gradient(rbm, data, log_z_of(rbm)).items():
+        torch.testing.assert_close(change[name], gradient, rtol=0, atol=0.05, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("visible", [Bernoulli, Gaussian])
+def test_tempered_chains_cross_between_modes_where_plain_ones_stay(visible):
+    """Two patterns far apart, equally likely: all chains begin in one of them."""
+    binary = visible is Bernoulli
+    rbm = machine(visible(8), Bernoulli(1), spread=0.0, centered=not binary)
+    with torch.no_grad():
+        rbm.weight.fill_(6.0 if binary else 2.6)
+        if binary:
+            rbm.visible.bias.fill_(-3.0)
+            rbm.hidden.bias.fill_(-24.0)  # 8 x (log(1 + e^3) - log(1 + e^-3)): both patterns weigh the same
+        else:
+            rbm.hidden_offset.fill_(0.5)  # the visible means are -1.3 and 1.3, and their middle at beta 0
     share = {}
     for name, objective in {"plain": PCD(1, 500), "tempered": Tempered(12, 500)}.items():
         generator = Generator().manual_seed(2)
@@ -63,7 +104,7 @@ def test_tempered_chains_cross_between_modes_where_plain_ones_stay():
         with torch.no_grad():
             for _ in range(60):
                 objective.negative(work, 1, generator)
-        share[name] = float((work.visible[1:].mean(1) > 0.5).double().mean())
+        share[name] = float((work.visible[1:].mean(1) > (0.5 if binary else 0.0)).double().mean())
     assert share["plain"] < 0.1 and 0.35 < share["tempered"] < 0.65
 
 
@@ -105,7 +146,8 @@ def test_clamped_sampling_draws_the_rest_from_its_conditional():
 
 
 def test_what_can_not_be_heated_is_refused():
-    with pytest.raises(ValueError, match="not gaussian ones; use PCD"):
-        Stepper(machine(Gaussian(3), Bernoulli(2)), Tempered(), batch_size=1, steps=1, seed=0, learning_rate=0.1)
+    for visible, hidden, named in ((Gaussian(3), ReLU(2), "rectified"), (Bernoulli(3), Gaussian(2), "gaussian")):
+        with pytest.raises(ValueError, match=f"not {named} ones: use contrastive divergence"):
+            Stepper(RBM(visible, hidden), Tempered(), batch_size=1, steps=1, seed=0, learning_rate=0.1)
     with pytest.raises(ValueError, match="got 1, 32, 1"):
         Tempered(1)

@@ -57,6 +57,15 @@ def test_more_of_everything_takes_longer(tmp_path: Path) -> None:
     assert kept.stages["deidentify"] < few.stages["deidentify"]
 
 
+def test_an_objective_with_more_sweeps_costs_more_pretraining(tmp_path: Path) -> None:
+    def pretraining(objective: str) -> float:
+        config = study(tmp_path, prior={"objective": objective, "hidden": "bernoulli"}).config
+        return module._pretraining(config, SIZE, "bernoulli")
+
+    assert pretraining("cd5") == pytest.approx(13 / 5 * pretraining("cd1"))
+    assert pretraining("pt10") > 1.5 * pretraining("pcd1") == 1.5 * pretraining("cd1-sampled")
+
+
 def test_a_disk_that_is_too_small_is_named(tmp_path: Path) -> None:
     found = forecast(study(tmp_path), SIZE, cores=2)
     assert "only 10 MB of disk are free here" in sentence(found, free_mb=10)

@@ -6,7 +6,6 @@ parameter. References: Hinton (2002) for contrastive divergence, Tieleman (2008)
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -135,15 +134,6 @@ class PCD(Objective):
         # How many hidden units a chain has is known only once training began.
         self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-
-def objective_named(name: str, *, batch_size: int) -> Objective:
-    """The objective that a study file calls "cd1", "pcd1", …; "pcd" gets one chain per row of a mini-batch."""
-    match = re.fullmatch(r"(cd|pcd)([1-9]\d*)", name)
-    if match is None:
-        raise ValueError(f"no objective is called {name!r}; allowed are cd1, cd2, … and pcd1, pcd2, …")
-    k = int(match[2])
-    return CD(k) if match[1] == "cd" else PCD(k, chains=batch_size)
 
 
 def _positive(value: int, name: str) -> int:

@@ -2,6 +2,8 @@
 
 Desjardins et al. (2010); Cho, Raiko & Ilin (2010). The chains at inverse temperature beta sample exp(-beta E(v, h)), so a
 swap is judged by the joint energies of the two states: with free energies, or their product with beta, it would be biased.
+Gaussian visible units have no distribution at beta 0. With them beta weighs the coupling of the two layers alone: the path
+begins, as that of Cho, Ilin & Raiko (2011) for such machines, at independent units about the data's means.
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ from typing_extensions import override
 
 from scanprior.energy.objectives import Objective
 from scanprior.energy.rbm import RBM
-from scanprior.energy.units import Bernoulli, Softmax
+from scanprior.energy.units import Bernoulli, Gaussian, Softmax
 from scanprior.energy.workspace import Workspace
 
 
 class Tempered(Objective):
     """`chains` persistent chains at each of `temperatures` inverse temperatures from 0 to 1, `k` sweeps and one round of swaps.
 
-    Those at 1 are the negative phase. Both layers must be Bernoulli or softmax units.
+    Those at 1 are the negative phase. Both layers must be Bernoulli or softmax units; the visible one may be Gaussian.
     """
 
     chain: Tensor
@@ -40,10 +42,11 @@ class Tempered(Objective):
 
     @override
     def check(self, rbm: RBM) -> None:
-        for units in (rbm.visible, rbm.hidden):
-            if not isinstance(units, Bernoulli | Softmax):
+        for units, known in ((rbm.visible, Bernoulli | Softmax | Gaussian), (rbm.hidden, Bernoulli | Softmax)):
+            if not isinstance(units, known):
                 raise ValueError(
-                    f"tempering knows how to heat Bernoulli and softmax units, not {units.kind} ones; use PCD"
+                    f"tempering knows how to heat Bernoulli and softmax units, and Gaussian visible ones, not "
+                    f"{units.kind} ones: use contrastive divergence"
                 )
 
     @override
@@ -73,15 +76,21 @@ class Tempered(Objective):
     def sweep(self, rbm: RBM, work: Workspace, generator: Generator) -> None:
         """One Gibbs sweep of every chain at its own temperature, then swaps between neighbours."""
         v, total_v, total_h, shown = (self._scratch[name] for name in ("v", "total v", "total h", "shown h"))
-        torch.addmm(rbm.visible.bias, work.show_hidden_(shown.copy_(self.chain)), rbm.weight.t(), out=total_v)
-        rbm.visible.draw_(total_v.mul_(self._betas), v, self._scratch["noise v"], generator)
+        whole = not rbm.visible.unbounded  # whether beta weighs the whole energy, or the coupling alone
+        work.show_hidden_(shown.copy_(self.chain))
+        torch.addmm(rbm.visible.bias, shown if whole else shown.mul_(self._betas), rbm.weight.t(), out=total_v)
+        total_v = total_v.mul_(self._betas) if whole else total_v
+        rbm.visible.draw_(total_v, v, self._scratch["noise v"], generator)
         torch.mm(work.show_visible_(total_v.copy_(v)), rbm.weight, out=total_h)
         field = total_h.clone()
-        rbm.hidden.draw_(
-            total_h.add_(rbm.hidden.bias).mul_(self._betas), self.chain, self._scratch["noise h"], generator
-        )
-        energy = rbm.visible.energy(v) + rbm.hidden.energy(self.chain)
-        energy -= (field * work.show_hidden_(shown.copy_(self.chain))).sum(1)
+        if whole:
+            total_h.add_(rbm.hidden.bias).mul_(self._betas)
+        else:
+            total_h.mul_(self._betas).add_(rbm.hidden.bias)
+        rbm.hidden.draw_(total_h, self.chain, self._scratch["noise h"], generator)
+        energy = -(field * work.show_hidden_(shown.copy_(self.chain))).sum(1)
+        if whole:
+            energy += rbm.visible.energy(v) + rbm.hidden.energy(self.chain)
         self._swap(energy, generator)
 
     def _swap(self, energy: Tensor, generator: Generator) -> None:

@@ -22,6 +22,7 @@ CONVOLUTIONAL: tuple[PriorKind, ...] = (
     "conv_placed",
     "conv_autoencoder",
 )  # rectified, whatever the study's own
+MACHINES: tuple[PriorKind, ...] = ("rectified", "bernoulli", "shuffled", "conv", "conv_placed")  # not autoencoders
 CanaryName = Literal["permuted", "planted", "border"]
 HIDDEN: tuple[Hidden, ...] = get_args(Hidden)
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
@@ -90,6 +91,11 @@ def hidden_of(arm: str, own: Hidden) -> Hidden:
 def hidden_of_prior(kind: PriorKind, own: Hidden) -> Hidden:
     """The hidden kind of the networks that a prior starts."""
     return kind if kind == "rectified" or kind == "bernoulli" else own
+
+
+def hidden_of_machines(kind: PriorKind, own: Hidden) -> Hidden:
+    """The hidden kind of the machines that `prior.objective` trains for a prior."""
+    return "rectified" if kind in CONVOLUTIONAL else hidden_of_prior(kind, own)
 
 
 def prior_of(arm: ArmName, own: Hidden) -> PriorKind | None:

@@ -17,7 +17,7 @@ from typing_extensions import override
 from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.convolution_training import ConvolutionalStepper, safe_convolutional_rate
 from scanprior.energy.convolutional_dbn import ConvolutionalDBN
-from scanprior.energy.objectives import objective_named
+from scanprior.energy.named import objective_named
 from scanprior.energy.training import STATISTICS_ROWS, Standardiser
 from scanprior.learning.convolutional_autoencoder import RATE, ConvolutionalAutoencoder, ConvolutionalDenoisingStepper
 from scanprior.learning.convolutional_prior import ConvolutionalPrior, balance, convolutions_of, layers_of, machine
@@ -76,8 +76,9 @@ class Task(NamedTuple):
 
 def pretrain_machines(
     gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], work: Path, objective: str = "cd1",
-    epochs: int = 15, batch_size: int = 100, learning_rate: float | None = None, held_out: LongTensor | None = None,
-    log: Callable[..., None] | None = None, progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu",
+    centered: bool = True, epochs: int = 15, batch_size: int = 100, learning_rate: float | None = None,
+    held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
+    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu",
 ) -> Pretrained:  # fmt: skip
     """Train a stack of convolutional machines with the geometry of the `cnn` arm's network; see `pretrain`.
 
@@ -92,7 +93,9 @@ def pretrain_machines(
     measured: dict[str, float] = {}
     plan = conv_layers(patch_size, WIDTH)
     for number, layer in enumerate(plan, start=1):
-        rbm = machine(layer, "gaussian", HIDDEN, std=FIRST_STD, seed=seeds("pretrain", "weights", number))
+        rbm = machine(
+            layer, "gaussian", HIDDEN, centered=centered, std=FIRST_STD, seed=seeds("pretrain", "weights", number)
+        )
         file = work / f"layer-{number}.pt"
         if file.exists():
             saved = torch.load(file, weights_only=True)
@@ -153,8 +156,8 @@ def pretrain_autoencoder(
 
 def pretrain_placed(
     gather: Gather, rows: int, *, places: Places, patch_size: Size, seeds: Callable[..., int], work: Path,
-    objective: str = "cd1", epochs: int = 15, batch_size: int = 100, learning_rate: float | None = None,
-    held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
+    objective: str = "cd1", centered: bool = True, epochs: int = 15, batch_size: int = 100,
+    learning_rate: float | None = None, held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
     progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", machine_epochs: int | None = None,
 ) -> Pretrained:  # fmt: skip
     """Train the stack of `pretrain_machines`; then its upward pass learns to tell where in its scan a patch lies.
@@ -164,7 +167,7 @@ def pretrain_placed(
         machine_epochs: of the machines; none: `epochs`; 0 leaves them at their random start, to see what they add.
     """
     stack = pretrain_machines(
-        gather, rows, patch_size=patch_size, seeds=seeds, work=work, objective=objective,
+        gather, rows, patch_size=patch_size, seeds=seeds, work=work, objective=objective, centered=centered,
         epochs=epochs if machine_epochs is None else machine_epochs,
         batch_size=batch_size, learning_rate=learning_rate, held_out=held_out, log=log,
         progress=None if progress is None else lambda done, total: progress(3 * done, 4 * total),

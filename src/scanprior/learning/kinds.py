@@ -37,6 +37,7 @@ class Pretrainer(Protocol):
         layers: Sequence[int],
         hidden: str,
         objective: str,
+        centered: bool,
         epochs: int,
         batch_size: int,
         learning_rate: float | None,
@@ -104,7 +105,7 @@ def _placed(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pre
 
 def _convolutional_autoencoder(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:  # noqa: ARG001
     """The same layers, trained at once to denoise, at a rate of their own."""
-    own = _without(options, "layers", "hidden", "objective", "learning_rate")
+    own = _without(options, "layers", "hidden", "objective", "centered", "learning_rate")
     return pretrain_autoencoder(gather, rows, **own)
 
 

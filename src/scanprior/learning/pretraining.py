@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from scanprior.energy import diagnostics
 from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
-from scanprior.energy.objectives import objective_named
+from scanprior.energy.named import objective_named
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Stepper, safe_learning_rate
 from scanprior.energy.training import STATISTICS_ROWS, Standardiser
@@ -66,6 +66,7 @@ def pretrain(
     layers: Sequence[int] = (600, 300),
     hidden: str = "rectified",
     objective: str = "cd1",
+    centered: bool = True,
     epochs: int = 15,
     batch_size: int = 100,
     learning_rate: float | None = None,
@@ -84,14 +85,16 @@ def pretrain(
         seeds: a named hash, `seeds("pretrain", "layer", 1) -> int`.
         work: folder for checkpoints; a second call with the same arguments goes on from there.
         held_out: row numbers that are not trained on, for the free-energy gap and the reconstruction of unseen patches.
-        objective: cd1, pcd1, … for machines; denoising for a stack of denoising autoencoders.
+        objective: cd1, pcd1, … for machines (`energy.objective_names`); denoising for a stack of denoising autoencoders.
+        centered: whether machines subtract their units' mean activations (`RBM`); an autoencoder has no such offsets.
         log: called with metrics (layer1/reconstruction, …) and the number of mini-batches so far in all layers.
         learning_rate: of every layer; none: each layer's own `safe_learning_rate` (denoising: Adam's 0.001).
         accelerator: cpu, gpu or auto, one device.
         view: what is learned in the place of the standardised patches.
 
     Raises:
-        ValueError: there are no rows to train on, or a patch holds a number that is not finite.
+        ValueError: there are no rows to train on, a patch holds a number that is not finite, or the objective can't train
+            the units.
         Diverged: the step size was too large.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -109,8 +112,9 @@ def pretrain(
 
     for number, size in enumerate(layers, start=1):
         rbm = _machine(
-            machines, int(normaliser.mean.numel()), size, hidden, objective, seeds("pretrain", "weights", number)
-        )
+            machines, int(normaliser.mean.numel()), size, hidden, seeds("pretrain", "weights", number),
+            centered=centered, denoising=objective == DENOISING,
+        )  # fmt: skip
         file = work / f"layer-{number}.pt"
         if file.exists():
             saved = torch.load(file, weights_only=True)
@@ -247,14 +251,16 @@ def _stepper(
     return Stepper(rbm, chosen, batch_size=batch_size, steps=steps, seed=seed, learning_rate=rate)
 
 
-def _machine(machines: list[RBM], visible: int, size: int, hidden: str, objective: str, seed: int) -> RBM:
+def _machine(
+    machines: list[RBM], visible: int, size: int, hidden: str, seed: int, *, centered: bool, denoising: bool
+) -> RBM:  # fmt: skip
     below = visible_above(machines[-1].hidden) if machines else Gaussian(visible)
     if hidden not in HIDDEN:
         raise ValueError(f"hidden units are {' or '.join(sorted(HIDDEN))}; got {hidden!r}")
     generator = Generator().manual_seed(seed)
-    if objective == DENOISING:  # its gradient starts from the weights themselves, which must not be near zero then
+    if denoising:  # its gradient starts from the weights themselves, which must not be near zero then
         return RBM(below, HIDDEN[hidden](size), centered=False, std=below.size**-0.5, generator=generator)
-    return RBM(below, HIDDEN[hidden](size), generator=generator)
+    return RBM(below, HIDDEN[hidden](size), centered=centered, generator=generator)
 
 
 def _normaliser(gather: Gather, kept: Tensor, seed: int) -> Standardiser:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from scanprior.config import StudyConfig
-from scanprior.learning.catalogue import CATALOGUE, CONVOLUTIONAL, ArmName, PriorKind, canary_of
+from scanprior.energy.objective_names import passes
+from scanprior.learning.catalogue import CATALOGUE, CONVOLUTIONAL, MACHINES, ArmName, PriorKind, canary_of
 from scanprior.learning.kernels import WIDTH, kernels
 from scanprior.study import Study
 
@@ -152,13 +153,14 @@ def _kernel_products(config: StudyConfig) -> float:
 
 
 def _pretraining(config: StudyConfig, size: Size, kind: PriorKind) -> float:
-    """Billions of operations: five products per patch, layer and epoch, and the rest; those of kernels take longer."""
+    """Billions of operations: cd1 makes five products per patch, layer and epoch, and the rest; kernels take longer."""
     share = 1.0
     if config.prior.scope == "disjoint":
         share = (config.evaluation.pool or size.patients - size.labelled) / max(size.patients, 1)
     patches = size.scans * share * config.patches.per_scan
     each = CONV_PRIOR * _kernel_products(config) if kind in CONVOLUTIONAL else _products(config)
-    return 1.6 * 5 * 2 * each * patches * config.prior.epochs
+    products = passes(config.prior.objective, config.prior.batch_size) if kind in MACHINES else 5
+    return 1.6 * products * 2 * each * patches * config.prior.epochs
 
 
 def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:

@@ -65,9 +65,10 @@ def run(study: Study, *, kind: PriorKind, context: str) -> None:
         try:
             prior, measured = pretrainer(kind)(
                 gather, len(index), patch_size=size, seeds=stage.seed, work=stage.work / "training",
-                layers=settings.layers, hidden=hidden, objective=settings.objective, epochs=settings.epochs,
-                batch_size=settings.batch_size, learning_rate=settings.learning_rate, held_out=held_out, places=places,
-                log=stage.log, progress=stage.progress, accelerator=config.engine.accelerator,
+                layers=settings.layers, hidden=hidden, objective=settings.objective, centered=settings.centered,
+                epochs=settings.epochs, batch_size=settings.batch_size, learning_rate=settings.learning_rate,
+                held_out=held_out, places=places, log=stage.log, progress=stage.progress,
+                accelerator=config.engine.accelerator,
             )  # fmt: skip
         except (Diverged, ValueError) as error:
             raise StageError(

@@ -123,7 +123,11 @@ def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
         ("intensity", config.prepare.intensity),
         ("patches", f"{' × '.join(map(str, patches.size))} voxels, {patches.per_scan} per scan"),
         ("prior", f"{' – '.join(map(str, prior.layers))} hidden units, {prior.hidden}"),
-        ("pretraining", f"{prior.objective}, {prior.epochs} epochs, mini-batches of {prior.batch_size}"),
+        (
+            "pretraining",
+            f"{prior.objective}{'' if prior.centered else ' without centering'}, {prior.epochs} epochs, "
+            f"mini-batches of {prior.batch_size}",
+        ),
         ("test", f"{tested} ({evaluation.scheme})"),
         ("draws", str(evaluation.draws)),
         ("budgets", ", ".join(map(str, evaluation.budgets))),
