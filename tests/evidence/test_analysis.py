@@ -107,3 +107,12 @@ def test_an_interval_ends_where_the_score_does():
     assert all(-1 <= one.low <= one.estimate <= one.high <= 1 for one in (difference.primary, *difference.budgets))
     assert all(0 <= one.low <= one.estimate <= one.high <= 1 for one in (curve.primary, *curve.budgets))
     assert difference.primary.high - difference.primary.low > 1.5  # two draws say next to nothing
+
+
+def test_an_interval_among_few_patients_ends_where_scores_end():
+    rng = np.random.default_rng(3)
+    score = rng.uniform(size=(2, 2, 30))
+    other = rng.uniform(size=(2, 2, 30))
+    few = np.arange(30) < 3
+    found = comparer(design(draws=2)).among(arm("dbn", score), arm("scratch", other), few, 0.9999)
+    assert found.low == -1.0 and found.high == 1.0

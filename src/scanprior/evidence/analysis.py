@@ -63,10 +63,7 @@ class Comparer:
         """`arm` minus `other` over the cells that both have."""
         design, rules = self.design, self.rules
         stratum = statistic_of(arm, design, other).stratum
-        inference = two_way(self._of(arm, other).minus(self._of(other, arm)), stratum, level=rules.level)
-        if design.metric in LIMITS:
-            lowest, highest = LIMITS[design.metric]
-            inference = possible(inference, (lowest - highest, highest - lowest))
+        inference = self._difference(arm, other, stratum, rules.level)
         primary = inference.primary
         paired = patient_means(arm.score - other.score)
         classes = stratum if design.metric == "auc" else None
@@ -98,7 +95,13 @@ class Comparer:
             for side in (arm, other)
         )
         stratum = statistic_of(one, design, two).stratum
-        return two_way(self._of(one, two).minus(self._of(two, one)), stratum, level=level).primary
+        return self._difference(one, two, stratum, level).primary
+
+    def _difference(self, arm: Arm, other: Arm, stratum: NDArray[np.int64], level: float) -> Inference:
+        """`arm` minus `other`, inside what two scores can differ by."""
+        found = two_way(self._of(arm, other).minus(self._of(other, arm)), stratum, level=level)
+        lowest, highest = LIMITS.get(self.design.metric, (-np.inf, np.inf))
+        return possible(found, (lowest - highest, highest - lowest))
 
     def _of(self, arm: Arm, other: Arm | None = None) -> Cells:
         """Cells of `arm`; kept, since arms without gaps are the same beside every other arm."""
