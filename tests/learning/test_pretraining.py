@@ -184,6 +184,22 @@ def test_metrics_count_mini_batches_over_all_layers_and_progress_ends_at_the_tot
     assert {key.split("/")[0] for _, values in logged for key in values} == {"layer1", "layer2"}
 
 
+def test_every_epoch_tells_the_histogram_of_hidden_activations_and_the_card_stays_short(tmp_path):
+    data, told = correlated(100), []
+    result = pretrain(
+        lambda rows: data[rows], len(data), patch_size=(3, 3, 3), seeds=seeds, work=tmp_path, layers=(6,), epochs=3,
+        batch_size=30, log=lambda values, step: told.append((step, values)),
+    )  # fmt: skip
+    shares = {
+        step: [v for k, v in values.items() if "hidden_activations/" in k and "top" not in k] for step, values in told
+    }
+    full = {step: found for step, found in shares.items() if found}
+    assert sorted(full) == [4, 8, 12]
+    assert all(len(found) == 20 and sum(found) == pytest.approx(1.0) for found in full.values())
+    assert told[-1][1]["layer1/hidden_activations/top"] > 0
+    assert not any("hidden_activations" in name for name in result.measured)
+
+
 def test_constant_voxels_and_outliers_leave_everything_finite(tmp_path):
     data = correlated(300)
     data[:, 4] = 7.0

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scanprior.report.annex import ArmCost, Failure, PowerRow, Shortcut, SiteRow, Sites, WorstSite
+from scanprior.report.annex import ArmCost, Failure, Histogram, PowerRow, Shortcut, SiteRow, Sites, WorstSite
 from scanprior.report.content import (
     ArmRow,
     Check,
@@ -208,6 +208,10 @@ def voxel_content(outcome: str = "helps") -> ReportContent:
             PriorFacts("prior-bernoulli", "bernoulli, 2197-600-300", 70, 105, 42_000, 0),
         ),
         scope_counts=(("pool: seen by the prior, labels put aside", "70"), ("labelled", "40"), ("tested", "60")),
+        activations=(
+            Histogram("layer 1", 1.0, (0.7, 0.2, 0.06, 0.04)),
+            Histogram("layer 2", 3.5, (0.5, 0.3, 0.2, 0.0)),
+        ),
         pretraining=tuple(
             Curve(
                 "reconstruction error",

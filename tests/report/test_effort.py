@@ -58,6 +58,28 @@ def test_quarantine_keeps_pseudonyms_and_missing_patients() -> None:
     assert (row.patient, row.stage, row.item) == (None, "index", "F-1")
 
 
+def test_the_last_histogram_of_every_layer_is_read_and_is_no_curve() -> None:
+    rows = [("layer1/reconstruction", 9, 0.5)]
+    for step, low in ((5, 0.9), (10, 0.6)):
+        for layer in (1, 2):
+            shares = {"00": low, "01": 1 - low, "top": 2.0 * layer}
+            rows += [(f"layer{layer}/hidden_activations/{name}", step, value) for name, value in shares.items()]
+    table = pd.DataFrame(rows, columns=["key", "step", "value"]).iloc[::-1]
+    found = effort.activation_histograms(table)
+    assert [(one.layer, one.top, one.shares) for one in found] == [
+        ("layer 1", 2.0, (0.6, 0.4)),
+        ("layer 2", 4.0, (0.6, 0.4)),
+    ]
+    assert [curve.panel for curve in effort.pretraining_curves({"prior": table})] == [
+        "reconstruction error, trained patches"
+    ]
+    assert (
+        effort.activation_histograms(None)
+        == effort.activation_histograms(table[table["key"] == "layer1/reconstruction"])
+        == ()
+    )
+
+
 def test_pretraining_curves_are_thinned_but_keep_their_ends() -> None:
     steps = range(1, 1001)
     table = pd.DataFrame({"key": "layer1/reconstruction", "step": steps, "value": [1 / step for step in steps]})

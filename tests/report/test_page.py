@@ -65,7 +65,7 @@ def test_everything_is_there(page: str) -> None:
     for needle in (
         "Pretraining helps", "+0.012", "1.7×", "disjoint", "dbn_bernoulli", "0.676 to 0.709", "Dice per class",
         "posterior", "P-0000000003", "missing-slice", "F-0a1b2c3d4e", "not the same as anonymous",
-        "First-layer filters", "Reconstructions", "reconstruction error", "validation patients by epoch",
+        "First-layer filters", "Hidden activations", "Reconstructions", "reconstruction error", "validation patients by epoch",
         "10\u202fmin 30\u202fs", "1.0\u202fGB", "instruction set", "3f" * 32, "scanprior run hippocampus.yaml",
         "Hinton", "2.13.0", "permuted labels", "What was predicted there", "P-0000000001, truth", "12 W per busy core",
         "2.3\u202fWh", "TRIPOD+AI", "To be stated by the authors", "four of five such studies",

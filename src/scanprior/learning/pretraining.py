@@ -43,6 +43,7 @@ from scanprior.learning.prior import Prior
 HIDDEN: dict[str, type[Units]] = {"bernoulli": Bernoulli, "rectified": ReLU}
 CHUNK = 2000
 GAP_ROWS = 1000
+BINS = 20  # of the histogram of hidden activations
 CHAINS, SWEEPS = 50, 40  # how fast Gibbs chains forget is measured once per layer, at its end
 
 View = Callable[[Tensor, Tensor], Tensor]  # row numbers (n,) and standardised patches (n, visible) to what is learned
@@ -194,6 +195,14 @@ class Pretraining(BlockTraining[Stepper | DenoisingStepper]):
                 if isinstance(self.stepper, Stepper):
                     metrics["free_energy_gap"] = diagnostics.free_energy_gap(rbm, seen, unseen).gap
         return {name: float(value) for name, value in metrics.items()}
+
+    @torch.no_grad()
+    @override
+    def epoch_distributions(self) -> dict[str, float]:
+        """The histogram of the hidden means given the sample (Hinton 2012, section 15): share per bin, and the last edge."""
+        edges, counts, *_ = diagnostics.activations(self.stepper.rbm, self._sample.to(self.device), bins=BINS)
+        shares = {f"hidden_activations/{place:02d}": float(share) for place, share in enumerate(counts / counts.sum())}
+        return {**shares, "hidden_activations/top": float(edges[-1])}
 
     @torch.no_grad()
     @override

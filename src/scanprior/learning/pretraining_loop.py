@@ -106,6 +106,10 @@ class BlockTraining(pl.LightningModule, Generic[S]):
         """What is measured at the end of an epoch."""
         return {}
 
+    def epoch_distributions(self) -> dict[str, float]:
+        """What else is told at the end of an epoch, but is too long for the prior's card."""
+        return {}
+
     def end_metrics(self) -> dict[str, float]:
         """What is measured once, at the end."""
         return {}
@@ -132,6 +136,8 @@ class BlockTraining(pl.LightningModule, Generic[S]):
         if self.stepper.step % self.per_epoch == 0:
             values |= self.epoch_metrics()
         self.last |= values
+        if self.stepper.step % self.per_epoch == 0:
+            values |= self.epoch_distributions()
         if self.stepper.step == self.stepper.steps:
             self.last |= self.end_metrics()
         self.tell(values, self.stepper.step)

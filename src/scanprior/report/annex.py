@@ -8,6 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class Histogram(NamedTuple):
+    """How the activations of a layer's hidden units lie between zero and `top`, in bins of equal width."""
+
+    layer: str
+    top: float
+    shares: tuple[float, ...]
+    """of all activations of units and patches, per bin; sum 1"""
+
+
 class Shortcut(NamedTuple):
     """How well one covariate alone tells the label: balanced accuracy, what chance gives, Holm's p."""
 

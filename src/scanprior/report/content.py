@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scanprior.report.annex import ArmCost, Failure, PowerRow, Shortcut, Sites
+from scanprior.report.annex import ArmCost, Failure, Histogram, PowerRow, Shortcut, Sites
 
 Outcome = Literal["helps", "harms", "equivalent", "inconclusive", "stopped"]
 Table = tuple[tuple[str, ...], ...]
@@ -289,6 +289,7 @@ class ReportContent:
     deidentification: Deidentification | None = None
     patches: Montage | None = None
     filters: Montage | None = None
+    activations: tuple[Histogram, ...] = ()
     reconstructions: Montage | None = None
     samples: Montage | None = None
     priors: tuple[PriorFacts, ...] = ()

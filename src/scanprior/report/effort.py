@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scanprior.report.content import (
-    Cost,
-    Curve,
-)
+from scanprior.report.annex import Histogram
+from scanprior.report.content import Cost, Curve
 
+ACTIVATIONS = "hidden_activations"
 POINTS = 80  # of a training curve: more than its figure can show
 
 
@@ -34,14 +33,37 @@ def pretraining_curves(metrics: Mapping[str, pd.DataFrame]) -> tuple[Curve, ...]
         for key, rows in table.groupby("key", sort=True):
             layer, _, measure = str(key).rpartition("/")
             rows = rows[np.isfinite(rows["value"])].sort_values("step")
-            if layer and len(rows):
-                label = re.sub(r"(\D)(\d)", r"\1 \2", layer)
+            if layer and not layer.endswith(ACTIVATIONS) and len(rows):
+                label = _spaced(layer)
                 label = f"{prior}, {label}" if len(metrics) > 1 else label
                 panel = MEASURES.get(measure, measure.replace("_", " "))
                 rows = _thinned(rows)
                 found.append(Curve(panel, label, tuple(rows["step"].astype(float)), tuple(rows["value"].astype(float))))
     order = list(dict.fromkeys([*MEASURES.values(), *(curve.panel for curve in found)]))
     return tuple(sorted(found, key=lambda curve: order.index(curve.panel)))
+
+
+def activation_histograms(metrics: pd.DataFrame | None) -> tuple[Histogram, ...]:
+    """The last histogram of hidden activations of every layer, from a prior's metrics table (key, step, value)."""
+    if metrics is None:
+        return ()
+    last = metrics.sort_values("step", kind="stable").groupby("key")["value"].last()
+    layers = sorted({str(key).split("/")[0] for key in last.index if f"/{ACTIVATIONS}/" in str(key)})
+    found: list[Histogram] = []
+    for layer in layers:
+        own = {
+            str(key).rpartition("/")[2]: float(value)
+            for key, value in last.items()
+            if str(key).startswith(f"{layer}/{ACTIVATIONS}/")
+        }
+        top = own.pop("top")
+        found.append(Histogram(_spaced(layer), top, tuple(own[place] for place in sorted(own))))
+    return tuple(found)
+
+
+def _spaced(layer: str) -> str:
+    """layer1 as layer 1."""
+    return re.sub(r"(\D)(\d)", r"\1 \2", layer)
 
 
 def _thinned(rows: pd.DataFrame) -> pd.DataFrame:

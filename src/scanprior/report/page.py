@@ -18,6 +18,7 @@ from scanprior.report.energy_use import ASSUMPTION
 from scanprior.report.facts import facts
 from scanprior.report.forest import forest, row_labels
 from scanprior.report.gallery import OUTLINES, gallery
+from scanprior.report.histogram import activation_figures
 from scanprior.report.journal import checklists
 from scanprior.report.methods import methods
 from scanprior.report.montage import intensity_window, strip
@@ -61,6 +62,7 @@ def render(content: ReportContent) -> str:
         curve=_curve(content, level), forests=_forests(content), score_table=_score_table(content),
         dice_table=_dice_table(content), montages=_montages(content),
         gallery=gallery(content.failures), outlines=OUTLINES, energy_assumption=ASSUMPTION,
+        activations=_svg(activation_figures(content.activations)),
         best_of=Markup(best_of_figure(content.best_of, study.arms)),
         worst_site=words.worst_site(content.sites, level) if content.sites else "", quarantine=_quarantine(content),
         pretraining=_svg(panels(content.pretraining, xlabel="mini-batches", name="pretraining")),

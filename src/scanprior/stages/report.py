@@ -91,6 +91,7 @@ def gather(study: Study) -> ReportContent:
         ),
         patches=pictures.patches(study),
         filters=pictures.filters(first),
+        activations=effort.activation_histograms(_table(first / "metrics.parquet")),
         reconstructions=pictures.pairs(first / "reconstructions.npy", ("patches", "from the prior")),
         samples=pictures.pairs(first / "samples.npy", ("from noise", "from patches")),
         priors=tuple(_prior(name, folder, split) for name, folder in priors.items()),
