@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from scanprior.report.annex import Histogram
 from scanprior.report.theme import COLOURS, canvas, svg
@@ -25,10 +25,10 @@ def _figure(one: Histogram) -> str:
         axes.stairs(np.maximum(shares, floor), edges, baseline=floor, fill=True, color=COLOURS["prior"])
         axes.set_yscale("log")
         axes.set_ylim(floor, 1)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("mean activation")
         axes.grid(axis="y")
-        first, last = f"{100 * shares[0]:.1f} %", f"{100 * shares[-1]:.1f} %"
+        first, last = f"{100 * shares[0]:.3g} %", f"{100 * shares[-1]:.3g} %"
         alt = f"Activations of {one.layer} from 0 to {one.top:.3g}: {first} in the lowest bin, {last} in the highest."
         return svg(figure, f"activations-{one.layer}", alt)
