@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 # The knobs that decide how hard the demo is. A lesion adds CONTRAST times white matter, as one that takes up contrast
 # agent does.
-CONTRAST = 0.80
+CONTRAST = 0.55
 RADIUS_MM = (10.0, 13.0)
 TEXTURE = 0.02
 WHITE_MATTER = 300.0  # its intensity in the template
