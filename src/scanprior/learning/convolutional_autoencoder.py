@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -17,6 +16,7 @@ from torch.nn.utils import skip_init
 from typing_extensions import override
 
 from scanprior.energy.step import STATS_ROWS, Diverged, Stats
+from scanprior.learning.adam_stepper import AdamStepper
 from scanprior.learning.network import ConvLayer, start
 
 NOISE = 0.3  # standard deviation of the noise, in that of the voxels
@@ -76,7 +76,7 @@ class ConvolutionalAutoencoder(nn.Module):
         return self.decode(self.encode(v))
 
 
-class ConvolutionalDenoisingStepper(nn.Module):
+class ConvolutionalDenoisingStepper(AdamStepper):
     """Trains `net` by denoising; Adam's moments, step count and generator are its state.
 
     Args:
@@ -85,34 +85,12 @@ class ConvolutionalDenoisingStepper(nn.Module):
     """
 
     def __init__(self, net: ConvolutionalAutoencoder, *, steps: int, seed: int, learning_rate: float = RATE) -> None:
-        super().__init__()
-        self.net, self.steps, self.seed, self.learning_rate = net, steps, seed, learning_rate
-        self.step = 0
-        self._restored: dict[str, Any] | None = None
-        self._made: tuple[torch.optim.Optimizer, Generator] | None = None
-
-    @property
-    def _tools(self) -> tuple[torch.optim.Optimizer, Generator]:
-        """Optimiser and generator, on the device of the weights, as the state says."""
-        if self._made is None:
-            adam = torch.optim.AdamW(
-                self.net.parameters(), lr=self.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
-            )
-            generator = Generator(next(self.net.parameters()).device).manual_seed(self.seed)
-            if self._restored is not None:
-                adam.load_state_dict(self._restored["adam"])
-                generator.set_state(self._restored["generator"].cpu())
-            self._made = adam, generator
-        return self._made
+        super().__init__(steps=steps, seed=seed, learning_rate=learning_rate)
+        self.net = net
 
     @override
-    def get_extra_state(self) -> dict[str, Any]:
-        adam, generator = self._tools
-        return {"step": self.step, "adam": adam.state_dict(), "generator": generator.get_state()}
-
-    @override
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.step, self._restored, self._made = int(state["step"]), state, None
+    def optimiser(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.net.parameters(), lr=self.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
 
     def rate(self, progress: float) -> float:
         """The learning rate, relative to the full one, at `progress` in [0, 1)."""
@@ -126,7 +104,7 @@ class ConvolutionalDenoisingStepper(nn.Module):
         Raises:
             Diverged: when the loss is no longer a finite number.
         """
-        adam, generator = self._tools
+        adam, generator = self.tools
         batch, loss = torch.empty(0), torch.zeros(())
         for batch in batches:
             spoilt = torch.empty_like(batch).normal_(0, NOISE, generator=generator).add_(batch)

@@ -8,16 +8,16 @@ container holds both. Squared error on standardised values, cross-entropy on pro
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import DEFAULT, STATS_ROWS, Diverged, Stats
 from scanprior.energy.units import Gaussian
+from scanprior.learning.adam_stepper import AdamStepper
 
 DENOISING = "denoising"  # the objective's name
 MASKED = 0.25  # share of inputs set to zero; Vincent et al. try 0.1, 0.25 and 0.4
@@ -25,7 +25,7 @@ RATE = 1e-3  # of Adam
 SMALLEST_RATE = 1e-12
 
 
-class DenoisingStepper(nn.Module):
+class DenoisingStepper(AdamStepper):
     """Trains the layers of `rbm` by denoising; Adam's moments, step count and generator are its state.
 
     Args:
@@ -34,33 +34,13 @@ class DenoisingStepper(nn.Module):
     """
 
     def __init__(self, rbm: RBM, *, steps: int, seed: int, learning_rate: float = RATE) -> None:
-        super().__init__()
-        self.rbm, self.steps, self.seed, self.learning_rate = rbm, steps, seed, learning_rate
-        self.step = 0
-        self._restored: dict[str, Any] | None = None
-        self._made: tuple[torch.optim.Optimizer, Generator] | None = None
-
-    @property
-    def _tools(self) -> tuple[torch.optim.Optimizer, Generator]:
-        """Optimiser and generator, on the device of the weights, as the state says."""
-        if self._made is None:
-            rbm = self.rbm
-            adam = torch.optim.Adam([rbm.weight, rbm.visible.bias, rbm.hidden.bias], lr=self.learning_rate, fused=True)
-            generator = Generator(rbm.weight.device).manual_seed(self.seed)
-            if self._restored is not None:
-                adam.load_state_dict(self._restored["adam"])
-                generator.set_state(self._restored["generator"].cpu())
-            self._made = adam, generator
-        return self._made
+        super().__init__(steps=steps, seed=seed, learning_rate=learning_rate)
+        self.rbm = rbm
 
     @override
-    def get_extra_state(self) -> dict[str, Any]:
-        adam, generator = self._tools
-        return {"step": self.step, "adam": adam.state_dict(), "generator": generator.get_state()}
-
-    @override
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.step, self._restored, self._made = int(state["step"]), state, None
+    def optimiser(self) -> torch.optim.Optimizer:
+        rbm = self.rbm
+        return torch.optim.Adam([rbm.weight, rbm.visible.bias, rbm.hidden.bias], lr=self.learning_rate, fused=True)
 
     def block(self, batches: Iterable[Tensor]) -> Stats:
         """Train on mini-batches (n, visible), one update each; returns what the last one looked like.
@@ -68,7 +48,7 @@ class DenoisingStepper(nn.Module):
         Raises:
             Diverged: when the loss is no longer a finite number.
         """
-        adam, generator = self._tools
+        adam, generator = self.tools
         batch, loss = torch.empty(0), torch.zeros(())
         for batch in batches:
             kept = torch.empty_like(batch).uniform_(generator=generator).ge_(MASKED)
