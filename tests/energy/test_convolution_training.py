@@ -17,8 +17,9 @@ from scanprior.energy.convolution_training import (
     windows,
 )
 from scanprior.energy.objectives import CD, PCD
-from scanprior.energy.step import Diverged, Schedule
+from scanprior.energy.step import Schedule
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU
+from scanprior.energy.velocity import Diverged
 
 PLAIN = Schedule(momentum=0.0, final_momentum=0.0, weight_decay=0.0, final_rate=1.0)
 

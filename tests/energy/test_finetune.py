@@ -9,9 +9,9 @@ from torch import Generator, nn
 from scanprior.energy.dbn import DBN
 from scanprior.energy.finetune import FineTuner, cross_entropy, fine_tune, squared_error
 from scanprior.energy.rbm import RBM
-from scanprior.energy.step import Diverged
 from scanprior.energy.training import fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian
+from scanprior.energy.velocity import Diverged
 
 
 def pretrained() -> tuple[DBN, torch.Tensor]:

@@ -13,9 +13,10 @@ from scanprior.energy.likelihood import log_likelihood, log_partition_exact
 from scanprior.energy.named import objective_named
 from scanprior.energy.objectives import CD, PCD
 from scanprior.energy.rbm import RBM
-from scanprior.energy.step import Diverged, Schedule, Stepper, main_variance, safe_learning_rate
+from scanprior.energy.step import Schedule, Stepper, main_variance, safe_learning_rate
 from scanprior.energy.training import Standardiser, blocks, check_data, fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
+from scanprior.energy.velocity import Diverged
 
 
 def stripes(n: int = 400) -> torch.Tensor:

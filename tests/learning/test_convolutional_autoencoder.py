@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from scanprior.energy.step import Diverged
+from scanprior.energy.velocity import Diverged
 from scanprior.learning.convolutional_autoencoder import ConvolutionalAutoencoder, ConvolutionalDenoisingStepper
 from scanprior.learning.network import conv_layers, conv_network
 

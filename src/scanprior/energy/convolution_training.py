@@ -8,12 +8,10 @@ over the places of the hidden maps, so that learning rates mean the same for lar
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn.grad import conv2d_weight, conv3d_weight
-from typing_extensions import override
 
 from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.maps import is_gaussian
@@ -23,18 +21,18 @@ from scanprior.energy.step import (
     OFFSET_EVERY,
     OFFSET_RATE,
     STATS_ROWS,
-    Diverged,
     Schedule,
     Stats,
     main_variance,
 )
 from scanprior.energy.training import BATCHES_PER_BLOCK, LARGEST_SEED, STATISTICS_ROWS, History, blocks
 from scanprior.energy.units import Gaussian, ReLU
+from scanprior.energy.velocity import VelocityStepper
 
 WINDOWS = 10_000
 
 
-class ConvolutionalStepper(nn.Module):
+class ConvolutionalStepper(VelocityStepper):
     """Trains `rbm` with contrastive divergence; velocities, step count and generator are its state (see `Stepper`).
 
     Args:
@@ -46,40 +44,14 @@ class ConvolutionalStepper(nn.Module):
         ValueError: the objective is not CD, or a variance is to be learned.
     """
 
-    weight_velocity: Tensor
-    visible_velocity: Tensor
-    hidden_velocity: Tensor
-
     def __init__(
         self, rbm: ConvolutionalRBM, objective: Objective, *, steps: int, seed: int, learning_rate: float,
         schedule: Schedule = DEFAULT,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(
+            rbm.weight, rbm.visible.bias, rbm.hidden.bias, steps=steps, seed=seed, learning_rate=learning_rate
+        )  # fmt: skip
         self.rbm, self.objective, self.schedule = rbm, _trainable(rbm, objective), schedule
-        self.steps, self.seed, self.learning_rate = steps, seed, learning_rate
-        self.step = 0
-        self._generator: Generator | None = None
-        self._restored: Tensor | None = None
-        self.register_buffer("weight_velocity", torch.zeros_like(rbm.weight))
-        self.register_buffer("visible_velocity", torch.zeros_like(rbm.visible.bias))
-        self.register_buffer("hidden_velocity", torch.zeros_like(rbm.hidden.bias))
-
-    @property
-    def generator(self) -> Generator:
-        """The source of the training's random numbers, on the device of the weights."""
-        if self._generator is None:
-            self._generator = Generator(self.rbm.weight.device).manual_seed(self.seed)
-            if self._restored is not None:
-                self._generator.set_state(self._restored)
-        return self._generator
-
-    @override
-    def get_extra_state(self) -> dict[str, Any]:
-        return {"step": self.step, "generator": self.generator.get_state()}
-
-    @override
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.step, self._generator, self._restored = int(state["step"]), None, state["generator"].cpu()
 
     @torch.no_grad()
     def block(self, data: Iterable[Tensor]) -> Stats:
@@ -93,11 +65,7 @@ class ConvolutionalStepper(nn.Module):
             self._update(batch)
         if batch is None:
             raise ValueError("a block needs at least one mini-batch")
-        if not bool(torch.isfinite(self.visible_velocity.sum() + self.hidden_velocity.sum())):
-            raise Diverged(
-                f"training diverged by step {self.step}: a parameter is no longer finite. Lower the learning rate "
-                f"(it was {self.learning_rate:g}), or look for rows that are not standardised"
-            )
+        self.require_finite()
         return self._stats(batch[:STATS_ROWS])
 
     def _update(self, v: Tensor) -> None:

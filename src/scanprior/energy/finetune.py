@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from scanprior.energy.products import require_bfloat16
-from scanprior.energy.step import Diverged
+from scanprior.energy.velocity import Diverged
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

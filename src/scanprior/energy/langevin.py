@@ -9,13 +9,12 @@ as an Ornstein-Uhlenbeck process, and needs no Metropolis correction at any leng
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from scanprior.energy.objectives import Objective
+from scanprior.energy.objectives import Persistent, refuse_unbounded
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Gaussian
 from scanprior.energy.workspace import Workspace
@@ -39,7 +38,7 @@ def gibbs_langevin(rbm: RBM, v: Tensor, steps: int, generator: Generator, *, ste
     return v
 
 
-class Langevin(Objective):
+class Langevin(Persistent):
     """Persistent chains that go on by `k` Gibbs-Langevin steps per update, for Gaussian visible units.
 
     Args:
@@ -47,14 +46,11 @@ class Langevin(Objective):
         step_size: time of a step, see `gibbs_langevin`.
     """
 
-    chain: Tensor
-
     def __init__(self, k: int = 10, chains: int = 100, *, step_size: float = 0.5) -> None:
         super().__init__()
         if k < 1 or chains < 1:
             raise ValueError(f"Langevin sampling needs at least 1 step and 1 chain; got {k}, {chains}")
         self.k, self.chains, self.step_size = k, chains, step_size
-        self.register_buffer("chain", torch.empty(0))
 
     @override
     def negatives(self, batch: int) -> int:
@@ -63,11 +59,7 @@ class Langevin(Objective):
     @override
     def check(self, rbm: RBM) -> None:
         _check(rbm, self.step_size)
-        if rbm.hidden.unbounded:
-            raise ValueError(
-                f"persistent chains between gaussian and {rbm.hidden.kind} units can run away to infinity: use "
-                "contrastive divergence, or Bernoulli hidden units"
-            )
+        refuse_unbounded(rbm)
 
     @override
     def begin(self, rbm: RBM, generator: Generator) -> None:
@@ -81,12 +73,6 @@ class Langevin(Objective):
         visible = work.visible[n : n + self.chains].copy_(self.chain)
         work.up_(work.show_visible_(visible), work.hidden[n : n + self.chains], draw=None, generator=generator)
         return self.chains
-
-    @override
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        # How many visible units a chain has is known only once training began.
-        self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain))
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _move(rbm: RBM, v: Tensor, mean: Tensor, keep: float, generator: Generator) -> Tensor:

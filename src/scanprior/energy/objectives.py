@@ -90,15 +90,28 @@ class CD(Objective):
         return work.total_visible[:n] if self.k == 1 and self.sample_visible else None
 
 
-class PCD(Objective):
-    """Persistent contrastive divergence: `chains` Markov chains that go on from update to update by `k` sweeps."""
+class Persistent(Objective):
+    """Chains that go on from update to update; where they are is part of the training's state."""
 
     chain: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("chain", torch.empty(0))
+
+    @override
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # How many hidden units a chain has is known only once training began.
+        self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class PCD(Persistent):
+    """Persistent contrastive divergence: `chains` Markov chains that go on from update to update by `k` sweeps."""
 
     def __init__(self, k: int = 1, chains: int = 100) -> None:
         super().__init__()
         self.k, self.chains = _positive(k, "k"), _positive(chains, "chains")
-        self.register_buffer("chain", torch.empty(0))
 
     @override
     def negatives(self, batch: int) -> int:
@@ -106,11 +119,7 @@ class PCD(Objective):
 
     @override
     def check(self, rbm: RBM) -> None:
-        if rbm.visible.unbounded and rbm.hidden.unbounded:
-            raise ValueError(
-                f"persistent chains between {rbm.visible.kind} and {rbm.hidden.kind} units can run away to infinity, "
-                "because nothing bounds either side: use contrastive divergence (cd1, cd2), or Bernoulli hidden units"
-            )
+        refuse_unbounded(rbm)
 
     @torch.no_grad()
     @override
@@ -129,11 +138,14 @@ class PCD(Objective):
         self.chain.copy_(draw)
         return self.chains
 
-    @override
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        # How many hidden units a chain has is known only once training began.
-        self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain))
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+def refuse_unbounded(rbm: RBM) -> None:
+    """Refuse a machine whose chains nothing holds."""
+    if rbm.visible.unbounded and rbm.hidden.unbounded:
+        raise ValueError(
+            f"persistent chains between {rbm.visible.kind} and {rbm.hidden.kind} units can run away to infinity, "
+            "because nothing bounds either side: use contrastive divergence (cd1, cd2), or Bernoulli hidden units"
+        )
 
 
 def _positive(value: int, name: str) -> int:

@@ -9,25 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor, nn
-from typing_extensions import override
+from torch import Tensor
 
 from scanprior.energy.objectives import Objective
 from scanprior.energy.products import require_bfloat16
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import LOG_VARIANCE_CEILING, LOG_VARIANCE_FLOOR, Gaussian
+from scanprior.energy.velocity import VelocityStepper
 from scanprior.energy.workspace import Workspace
 
 OFFSET_EVERY = 10
 OFFSET_RATE = 0.1
 STATS_ROWS = 25
-
-
-class Diverged(FloatingPointError):  # noqa: N818 - it is said as it is
-    """Training left the finite numbers; the parameters are of no use any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +38,9 @@ class Schedule:
             after. The learning rate is multiplied by (1 - momentum), so that the effective step does not depend on it.
         weight_decay: weights (never biases) shrink by learning rate x this in each step.
         variance_rate: learning rate of a Gaussian's log variance, relative to `learning_rate`.
-        sparsity: wanted mean activation of every hidden unit, pulled to with strength `sparsity_cost` (Lee, Ekanadham
-            & Ng 2008); none: free.
+        sparsity: wanted mean activation of every hidden unit, pulled to with strength `sparsity_cost`; none: free. The
+            pull is a further term of the hidden biases' gradient (Lee, Ekanadham & Ng 2008; Hinton 2012, section 11),
+            so it enters a step in full, as the others do, and momentum carries it on.
     """
 
     learning_rate: float | None = None
@@ -108,7 +105,7 @@ class Stats(NamedTuple):
     """mean activation of the hidden units"""
 
 
-class Stepper(nn.Module):
+class Stepper(VelocityStepper):
     """Trains `rbm` with `objective`; velocities, chains, step count and generator are its state, so training can go on.
 
     Args:
@@ -119,47 +116,22 @@ class Stepper(nn.Module):
         bfloat16: make the products in bfloat16 (`scanprior.energy.products`); refused where the processor has none.
     """
 
-    weight_velocity: Tensor
-    visible_velocity: Tensor
-    hidden_velocity: Tensor
     variance_velocity: Tensor
 
     def __init__(
         self, rbm: RBM, objective: Objective, *, batch_size: int, steps: int, seed: int, learning_rate: float,
         schedule: Schedule = DEFAULT, bfloat16: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(
+            rbm.weight, rbm.visible.bias, rbm.hidden.bias, steps=steps, seed=seed, learning_rate=learning_rate
+        )  # fmt: skip
         objective.check(rbm)
         if bfloat16:
             require_bfloat16(rbm.weight.device)
         self.rbm, self.objective, self.schedule = rbm, objective, schedule
-        self.batch_size, self.steps, self.seed = batch_size, steps, seed
-        self.learning_rate, self._bfloat16 = learning_rate, bfloat16
-        self.step = 0
-        self._generator: Generator | None = None
-        self._restored: Tensor | None = None
+        self.batch_size, self._bfloat16 = batch_size, bfloat16
         self._work: Workspace | None = None
-        self.register_buffer("weight_velocity", torch.zeros_like(rbm.weight))
-        self.register_buffer("visible_velocity", torch.zeros_like(rbm.visible.bias))
-        self.register_buffer("hidden_velocity", torch.zeros_like(rbm.hidden.bias))
         self.register_buffer("variance_velocity", torch.zeros_like(rbm.visible.bias))
-
-    @property
-    def generator(self) -> Generator:
-        """The source of the training's random numbers, on the device of the weights."""
-        if self._generator is None:
-            self._generator = Generator(self.rbm.weight.device).manual_seed(self.seed)
-            if self._restored is not None:
-                self._generator.set_state(self._restored)
-        return self._generator
-
-    @override
-    def get_extra_state(self) -> dict[str, Any]:
-        return {"step": self.step, "generator": self.generator.get_state()}
-
-    @override
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.step, self._generator, self._restored = int(state["step"]), None, state["generator"].cpu()
 
     @torch.no_grad()
     def block(self, data: Tensor | Iterable[Tensor], rows: Tensor | None = None) -> Stats:
@@ -188,11 +160,7 @@ class Stepper(nn.Module):
             else:
                 positive.copy_(batch)
             self._update(self._work, n)
-        if not bool(torch.isfinite(self.visible_velocity.sum() + self.hidden_velocity.sum())):
-            raise Diverged(
-                f"training diverged by step {self.step}: a parameter is no longer finite. Lower the learning rate "
-                f"(it was {self.learning_rate:g}), or look for rows that are not standardised"
-            )
+        self.require_finite()
         return self._stats(self._work, n)
 
     def _update(self, work: Workspace, n: int) -> None:
@@ -207,9 +175,8 @@ class Stepper(nn.Module):
         work.up_(work.visible[:n], work.hidden[:n], draw=work.draw[:n], generator=self.generator)
         negatives = self.objective.negative(work, n, self.generator)
         visible, hidden = work.visible[: n + negatives], work.hidden[: n + negatives]
-        if self.schedule.sparsity is not None:
-            surplus = hidden[:n].mean(0).sub_(self.schedule.sparsity)
-            self.hidden_velocity.sub_(surplus, alpha=step * n * self.schedule.sparsity_cost)
+        sparsity = self.schedule.sparsity
+        surplus = None if sparsity is None else hidden[:n].mean(0).sub_(sparsity)
         if rbm.centered and self.step % OFFSET_EVERY == 0:
             self._move_offset(hidden[:n].mean(0))
         work.show_hidden_(hidden)
@@ -221,6 +188,8 @@ class Stepper(nn.Module):
         work.products.add_outer_(self.weight_velocity, visible, hidden, beta=momentum, alpha=step)
         self.visible_velocity.addmv_(visible.t(), signs, beta=momentum, alpha=step)
         self.hidden_velocity.addmv_(hidden.t(), ones, beta=momentum, alpha=step)
+        if surplus is not None:
+            self.hidden_velocity.sub_(surplus, alpha=step * n * self.schedule.sparsity_cost)
         torch.add(self.weight_velocity, rbm.weight, alpha=1.0 - rate * self.schedule.weight_decay, out=rbm.weight)
         rbm.visible.bias.add_(self.visible_velocity)
         rbm.hidden.bias.add_(self.hidden_velocity)

@@ -12,19 +12,18 @@ import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from scanprior.energy.objectives import Objective
+from scanprior.energy.objectives import Persistent
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Bernoulli, Gaussian, Softmax
 from scanprior.energy.workspace import Workspace
 
 
-class Tempered(Objective):
+class Tempered(Persistent):
     """`chains` persistent chains at each of `temperatures` inverse temperatures from 0 to 1, `k` sweeps and one round of swaps.
 
     Those at 1 are the negative phase. Both layers must be Bernoulli or softmax units; the visible one may be Gaussian.
     """
 
-    chain: Tensor
     rounds: Tensor
 
     def __init__(self, temperatures: int = 10, chains: int = 32, k: int = 1) -> None:
@@ -32,7 +31,6 @@ class Tempered(Objective):
         if temperatures < 2 or chains < 1 or k < 1:
             raise ValueError(f"tempering needs 2 temperatures, 1 chain, 1 sweep; got {temperatures}, {chains}, {k}")
         self.temperatures, self.chains, self.k = temperatures, chains, k
-        self.register_buffer("chain", torch.empty(0))
         self.register_buffer("rounds", torch.zeros((), dtype=torch.long))
         self._betas, self._scratch = torch.empty(0), dict[str, Tensor]()
 
@@ -110,11 +108,3 @@ class Tempered(Objective):
         order[low], order[high] = high, low
         self.chain.copy_(self.chain[order])
         self._scratch["v"].copy_(self._scratch["v"][order])
-
-    @override
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *args: object, **kwargs: object
-    ) -> None:
-        # How many hidden units a chain has is known only once training began.
-        self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain))
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)  # pyright: ignore[reportArgumentType]

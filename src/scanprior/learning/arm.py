@@ -144,3 +144,16 @@ def validation(logits: np.ndarray, targets: np.ndarray, *, pooled: bool) -> tupl
     guesses = log_probabilities.argmax(axis=1)
     recalls = [float((guesses[targets == index] == index).mean()) for index in np.unique(targets)]
     return loss, float(np.mean(recalls))
+
+
+def judged(
+    predictor: Predictor, train_logits: np.ndarray, train: Bags, valid: Bags, *, pooled: bool,
+    log: Callable[[Epoch], None] | None,
+) -> Fit:  # fmt: skip
+    """A predictor that was fitted at once, with the one row of history that it has."""
+    train_loss, _ = validation(train_logits, train.targets, pooled=pooled)
+    loss, score = validation(predictor.bag_logits(valid), valid.targets, pooled=pooled)
+    row = Epoch(0, train_loss, loss, score)
+    if log is not None:
+        log(row)
+    return Fit(predictor, score, [row])

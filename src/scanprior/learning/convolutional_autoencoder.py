@@ -15,7 +15,8 @@ from torch.nn import functional
 from torch.nn.utils import skip_init
 from typing_extensions import override
 
-from scanprior.energy.step import STATS_ROWS, Diverged, Stats
+from scanprior.energy.step import STATS_ROWS, Stats
+from scanprior.energy.velocity import Diverged
 from scanprior.learning.adam_stepper import AdamStepper
 from scanprior.learning.network import ConvLayer, start
 

@@ -15,8 +15,9 @@ from torch.nn import functional
 from typing_extensions import override
 
 from scanprior.energy.rbm import RBM
-from scanprior.energy.step import DEFAULT, STATS_ROWS, Diverged, Stats
+from scanprior.energy.step import DEFAULT, STATS_ROWS, Stats
 from scanprior.energy.units import Gaussian
+from scanprior.energy.velocity import Diverged
 from scanprior.learning.adam_stepper import AdamStepper
 
 DENOISING = "denoising"  # the objective's name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scanprior.learning.arm import Epoch, Fit, Settings, Setup, Space, State, check_classes, validation
+from scanprior.learning.arm import Epoch, Fit, Settings, Setup, Space, State, check_classes, judged
 from scanprior.learning.bags import Bags
 from scanprior.learning.logistic_head import SMALLEST_STD, fit_head, pool
 from scanprior.patches.store import PatchStore
@@ -43,12 +43,7 @@ class FeatureArm:
         head = fit_head(features, train.targets, self.setup.classes, settings["inverse_penalty"], seed)
         state = {"mean": mean, "std": std, "weight": head.weight, "bias": head.bias}
         predictor = self.restore(state if components is None else {**state, "components": components})
-        train_loss, _ = validation(head.train_logits, train.targets, pooled=self.setup.pooled)
-        loss, score = validation(predictor.bag_logits(valid), valid.targets, pooled=self.setup.pooled)
-        row = Epoch(0, train_loss, loss, score)
-        if log is not None:
-            log(row)
-        return Fit(predictor, score, [row])
+        return judged(predictor, head.train_logits, train, valid, pooled=self.setup.pooled, log=log)
 
     def restore(self, state: State) -> FeaturePredictor:
         """The predictor that `state` came from."""

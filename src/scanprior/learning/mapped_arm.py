@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scanprior.learning.arm import Epoch, Fit, Settings, Setup, Space, State, check_classes, validation
+from scanprior.learning.arm import Epoch, Fit, Settings, Setup, Space, State, check_classes, judged
 from scanprior.learning.bags import Bags
 from scanprior.learning.logistic_head import fit_head, pool
 from scanprior.patches.store import PatchStore
@@ -41,12 +41,7 @@ class MappedArm:
         features = self.values(train, learned)
         head = fit_head(features, train.targets, self.setup.classes, settings["inverse_penalty"], seed)
         predictor = self.restore({**learned, "weight": head.weight, "bias": head.bias})
-        train_loss, _ = validation(head.train_logits, train.targets, pooled=self.setup.pooled)
-        loss, score = validation(predictor.bag_logits(valid), valid.targets, pooled=self.setup.pooled)
-        row = Epoch(0, train_loss, loss, score)
-        if log is not None:
-            log(row)
-        return Fit(predictor, score, [row])
+        return judged(predictor, head.train_logits, train, valid, pooled=self.setup.pooled, log=log)
 
     def restore(self, state: State) -> MappedPredictor:
         """The predictor that `state` came from."""

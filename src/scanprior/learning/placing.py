@@ -17,7 +17,8 @@ from torch.nn import functional
 from torch.nn.utils import skip_init
 from typing_extensions import override
 
-from scanprior.energy.step import STATS_ROWS, Diverged, Stats
+from scanprior.energy.step import STATS_ROWS, Stats
+from scanprior.energy.velocity import Diverged
 from scanprior.learning.network import ConvLayer, Convolution, set_convolutions
 
 AXES = 3

@@ -43,7 +43,7 @@ def pretraining_curves(metrics: Mapping[str, pd.DataFrame]) -> tuple[Curve, ...]
     return tuple(sorted(found, key=lambda curve: order.index(curve.panel)))
 
 
-def activation_histograms(metrics: pd.DataFrame | None) -> tuple[Histogram, ...]:
+def activation_histograms(metrics: Any) -> tuple[Histogram, ...]:
     """The last histogram of hidden activations of every layer, from a prior's metrics table (key, step, value)."""
     if metrics is None:
         return ()

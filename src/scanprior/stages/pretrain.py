@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Generator, LongTensor, Tensor
 
-from scanprior.energy.step import Diverged
+from scanprior.energy.velocity import Diverged
 from scanprior.errors import StageError
 from scanprior.learning.catalogue import PriorKind, hidden_of_prior
 from scanprior.learning.kinds import pretrainer
