@@ -7,7 +7,7 @@ import torch
 from torch import Generator
 
 from scanprior.energy.langevin import Langevin
-from scanprior.energy.objectives import CD, PCD, Objective, refuse_unbounded
+from scanprior.energy.objectives import CD, PCD, Objective, Persistent, refuse_unbounded
 from scanprior.energy.rbm import RBM
 from scanprior.energy.tempering import Tempered
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU
@@ -25,7 +25,7 @@ def prepared(objective: Objective, rbm: RBM, n: int = 4) -> Workspace:
 
 
 @pytest.mark.parametrize("objective", [PCD(2, 7), Langevin(2, 7), Tempered(3, 7)], ids=["pcd", "langevin", "tempered"])
-def test_chains_go_on_and_come_back_from_a_saved_state_before_training_began(objective: Objective) -> None:
+def test_chains_go_on_and_come_back_from_a_saved_state_before_training_began(objective: Persistent) -> None:
     rbm = RBM(Gaussian(5), Bernoulli(3))
     work = prepared(objective, rbm)
     before = objective.chain.clone()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Generator
@@ -48,7 +51,9 @@ def test_a_bias_that_ran_away_is_named_with_step_and_rate(which: str) -> None:
 
 @pytest.mark.parametrize("make", [dense, convolutional])
 @pytest.mark.parametrize("momentum", [0.0, 0.8])
-def test_sparsity_pulls_in_full_in_the_same_step_whatever_the_momentum(make, momentum: float) -> None:
+def test_sparsity_pulls_in_full_in_the_same_step_whatever_the_momentum(
+    make: Callable[[Schedule], Any], momentum: float
+) -> None:
     """Two machines alike but for the pull: after one step their hidden biases differ by rate x cost x (mean - target)."""
     changes = []
     for sparsity in (None, 0.1):
