@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Generator
@@ -24,15 +26,19 @@ def prepared(objective: Objective, rbm: RBM, n: int = 4) -> Workspace:
     return work
 
 
-@pytest.mark.parametrize("objective", [PCD(2, 7), Langevin(2, 7), Tempered(3, 7)], ids=["pcd", "langevin", "tempered"])
-def test_chains_go_on_and_come_back_from_a_saved_state_before_training_began(objective: Persistent) -> None:
-    rbm = RBM(Gaussian(5), Bernoulli(3))
+@pytest.mark.parametrize(
+    "make",
+    [lambda: PCD(2, 7), lambda: Langevin(2, 7), lambda: Tempered(3, 7)],
+    ids=["pcd", "langevin", "tempered"],
+)
+def test_chains_go_on_and_come_back_from_a_saved_state_before_training_began(make: Callable[[], Persistent]) -> None:
+    objective, rbm = make(), RBM(Gaussian(5), Bernoulli(3))
     work = prepared(objective, rbm)
     before = objective.chain.clone()
     with torch.no_grad():
         assert objective.negative(work, 4, Generator().manual_seed(2)) == 7
     assert not torch.equal(objective.chain, before)
-    fresh = type(objective)(*((3, 7) if isinstance(objective, Tempered) else (2, 7)))
+    fresh = make()
     fresh.load_state_dict(objective.state_dict())  # of another size than the empty chain
     fresh.begin(rbm, Generator().manual_seed(9))
     assert torch.equal(fresh.chain, objective.chain), "a restored chain is left as it is"
