@@ -5,12 +5,14 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 pytest.importorskip("pydeface", reason="the head template is not installed: pip install --no-deps pydeface==2.1.0")
 
-from scanprior.privacy import template
+from scanprior.privacy import face, template
+from scanprior.privacy.atlas import onto
 from scanprior.privacy.face import SMALLEST, look
-from scanprior.privacy.fit import onto
+from scanprior.privacy.fit import Fit
 from scanprior.privacy.picture import before_and_after
 from scanprior.privacy.refused import Refused
 from scanprior.privacy.template import mean_head
@@ -57,6 +59,39 @@ def test_real_faces_go(scanprior_data, name):
     assert again in ("already-gone", "outside") or (again == "refused" and "coarse" in name)
 
 
+def moved(millimetres, information):
+    matrix = np.eye(4)
+    matrix[0, 3] = millimetres
+    return Fit(matrix, information, (1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("others", "why"),
+    [
+        ([], "nobody else has looked"),
+        ([moved(8, 0.69)], "the second registration comes to another place"),
+        ([moved(1, 0.4)], "the second registration is too weak to vouch"),
+        ([moved(1, 0.69), moved(60, 0.68)], "another place fits as well"),
+    ],
+)
+def test_a_fit_that_no_second_registration_vouches_for_is_refused(monkeypatch, others, why):
+    monkeypatch.setattr(face, "fit", lambda target, atlas: [moved(0, 0.7)])
+    monkeypatch.setattr(face, "refit", lambda target, atlas, start: others)
+    with pytest.raises(Refused):
+        look(*mean_scan())
+
+
+def test_a_second_registration_that_agrees_vouches_and_its_face_goes_too(monkeypatch):
+    monkeypatch.setattr(face, "fit", lambda target, atlas: [moved(0, 0.7)])
+    monkeypatch.setattr(face, "refit", lambda target, atlas, start: [moved(4, 0.69), moved(60, 0.5)])
+    array, affine = mean_scan()
+    seen = look(array, affine)
+    head = mean_head()
+    faces = [onto(head.face, affine, one.matrix, array.shape, affine) for one in (moved(0, 0), moved(4, 0))]
+    brains = [onto(head.brain, affine, one.matrix, array.shape, affine) for one in (moved(0, 0), moved(4, 0))]
+    assert np.array_equal(seen.removed, (faces[0] | faces[1]) & ~(brains[0] | brains[1]))
+
+
 def test_a_defaced_head_and_stripped_brains_are_left_alone(scanprior_data):
     array, affine = load(scanprior_data / "heads/noface_ms_patient01_study1_t1.nii.gz")
     assert look(array, affine).verdict == "already-gone"
@@ -98,14 +133,14 @@ def test_noise_and_other_organs_are_refused_unless_the_header_names_another_part
     assert look(ball.astype(np.float32), affine, elsewhere=True).verdict == "no-head"
 
 
-def test_a_head_whose_header_lies_about_its_axes_is_turned_or_refused():
+@pytest.mark.parametrize("axis", [(0, 0, 180), (0, 137, 0), (60, 60, 60)])
+def test_a_head_whose_header_lies_about_its_axes_is_turned(axis):
+    """By 180 degrees ITK's versor cannot move: every such head was refused."""
     array, affine = mean_scan()
-    turned = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # the nose at the back
-    try:
-        seen = look(array, turned)
-    except Refused:
-        return
-    assert seen.verdict == "removed" and (seen.removed & mean_head().skin).sum() > 0.9 * mean_head().skin.sum()
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_rotvec(axis, degrees=True).as_matrix()
+    seen = look(array, turn @ affine)
+    assert seen.verdict == "removed" and (seen.removed & mean_head().skin).sum() > 0.95 * mean_head().skin.sum()
 
 
 def test_the_same_scan_gives_the_same_bits():
