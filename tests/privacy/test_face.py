@@ -75,13 +75,27 @@ def moved(millimetres, information):
     ],
 )
 def test_a_fit_that_no_second_registration_vouches_for_is_refused(monkeypatch, others, why):
+    monkeypatch.setattr(face, "fit_beside", lambda target, atlas: [])
     monkeypatch.setattr(face, "fit", lambda target, atlas: [moved(0, 0.7)])
     monkeypatch.setattr(face, "refit", lambda target, atlas, start: others)
     with pytest.raises(Refused):
         look(*mean_scan())
 
 
+def test_two_certain_fits_beside_the_header_are_enough_and_two_lesser_ones_are_not(monkeypatch):
+    asked = []
+    monkeypatch.setattr(face, "fit", lambda target, atlas: asked.append(1) or [])
+    monkeypatch.setattr(face, "fit_beside", lambda target, atlas: [moved(0, 0.7), moved(1, 0.61)])
+    assert look(*mean_scan()).verdict == "removed" and not asked
+    for other in (moved(1, 0.59), moved(8, 0.69)):
+        monkeypatch.setattr(face, "fit_beside", lambda target, atlas, other=other: [moved(0, 0.7), other])
+        with pytest.raises(Refused):
+            look(*mean_scan())
+    assert asked
+
+
 def test_a_second_registration_that_agrees_vouches_and_its_face_goes_too(monkeypatch):
+    monkeypatch.setattr(face, "fit_beside", lambda target, atlas: [])
     monkeypatch.setattr(face, "fit", lambda target, atlas: [moved(0, 0.7)])
     monkeypatch.setattr(face, "refit", lambda target, atlas, start: [moved(4, 0.69), moved(60, 0.5)])
     array, affine = mean_scan()

@@ -27,7 +27,7 @@ from scanprior.privacy.atlas import (
     prepare,
     tissue_level,
 )
-from scanprior.privacy.fit import Fit, apart, fit, refit
+from scanprior.privacy.fit import Fit, apart, fit, fit_beside, refit
 from scanprior.privacy.refused import Refused
 from scanprior.privacy.template import Mask, mean_head
 
@@ -36,6 +36,7 @@ SMALLEST = 0.6e6
 # Calibrated on real heads (benchmarks/privacy/faces.py): nats of Mattes' information within 16 mm of the atlas.
 # Wrong poses of cut heads reach 0.47, true ones of T1 contrast 0.5 and more, 6.5 mm slices that look like CT 0.44.
 LEAST_INFORMATION = 0.5
+CERTAIN = 0.6  # nats of both fits beside the header's directions: no wrong pose comes near, so that no other is tried
 LEAST_BRAIN_INFORMATION = 0.75
 STRETCH = (0.8, 1.25)
 STEADY = 5.0  # mm that the face may move between the two registrations
@@ -96,6 +97,9 @@ def look(array: NDArray[np.generic], affine: Matrix, *, elsewhere: bool = False)
 def agreed(target: Target, atlas: Atlas) -> _Pair | None:
     """The most informative registration of the atlas and the next best that vouches for it, or None where none does or
     another place fits as well."""
+    found = fit_beside(target, atlas)
+    if found and found[-1].information >= CERTAIN and (pair := _vouched(found)) is not None:
+        return pair
     found = fit(target, atlas)
     for _ in range(2 if found else 0):  # the second time from what the first has found
         found = sorted((*found, *refit(target, atlas, found[0])), key=lambda one: -one.information)

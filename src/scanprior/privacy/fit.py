@@ -15,11 +15,17 @@ from scipy.spatial.transform import Rotation
 from scanprior.privacy.atlas import Atlas, Matrix, Target, averaged
 from scanprior.privacy.pose import poses
 
+Triple = tuple[int, int, int]
+
 _FLIP = np.diag([-1.0, -1.0, 1.0])  # RAS+ to ITK's LPS+
 _ROUGH = 10  # poses that are registered at 8 mm
 _FINE = 3  # of them at 4 mm
 # Starts beside the best fit: turned (degrees) and moved (mm) in the template's axes.
-_BESIDE = (((6, -3, 3), (3, 5, -5)), ((-5, 4, -4), (-4, -5, 4)), ((3, 5, -6), (4, -4, 6)))
+_BESIDE: tuple[tuple[Triple, Triple], ...] = (
+    ((6, -3, 3), (3, 5, -5)),
+    ((-5, 4, -4), (-4, -5, 4)),
+    ((3, 5, -6), (4, -4, 6)),
+)
 
 
 class Fit(NamedTuple):
@@ -42,16 +48,26 @@ def fit(target: Target, atlas: Atlas) -> list[Fit]:
     return sorted((_affine(images, matrix) for _, matrix in rough[:_FINE]), key=lambda one: -one.information)
 
 
+def fit_beside(target: Target, atlas: Atlas) -> list[Fit]:
+    """Register from the best pose beside the header's directions, and again from a start beside what that has found."""
+    images = _Images(atlas, target)
+    found = [_affine(images, _similar(images, pose)[1]) for pose in poses(images.small, atlas, count=1, beside=True)]
+    return sorted((*found, *(_again(images, one, *_BESIDE[0]) for one in found)), key=lambda one: -one.information)
+
+
 def refit(target: Target, atlas: Atlas, start: Fit) -> list[Fit]:
     """Register again from three starts about 8 degrees and 8 mm beside `start`: a true fit comes back to itself."""
     images = _Images(atlas, target)
-    found: list[Fit] = []
-    for turn, move in _BESIDE:
-        step = np.eye(4)
-        step[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
-        step[:3, 3] = atlas.centre + move - step[:3, :3] @ atlas.centre
-        found.append(_affine(images, _similar(images, start.matrix @ step)[1]))
-    return found
+    return [_again(images, start, turn, move) for turn, move in _BESIDE]
+
+
+def _again(images: _Images, start: Fit, turn: Triple, move: Triple) -> Fit:
+    """Register from `start` turned (degrees) and moved (mm)."""
+    centre = images.atlas.centre
+    step = np.eye(4)
+    step[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    step[:3, 3] = centre + move - step[:3, :3] @ centre
+    return _affine(images, _similar(images, start.matrix @ step)[1])
 
 
 def apart(one: Fit, other: Fit, places: Matrix) -> float:

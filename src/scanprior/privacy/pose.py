@@ -38,26 +38,26 @@ _SHIFTS = np.array(
 )
 
 
-def poses(coarse: Target, atlas: Atlas, *, count: int) -> list[Matrix]:
+def poses(coarse: Target, atlas: Atlas, *, count: int, beside: bool = False) -> list[Matrix]:
     """The `count` most informative poses template → scan (4, 4; mm) that differ by more than 20 degrees, first the
     best beside the header's directions; none where hardly anything of the head would lie in the scan.
 
-    `coarse` is the scan at about 8 mm.
+    `coarse` is the scan at about 8 mm; `beside`: only poses beside the header's directions are tried.
     """
     points, levels = _sampled(atlas)
     seen = _padded(coarse)
     back = np.linalg.inv(coarse.affine)
     tissue = places_of(coarse.values > tissue_level(coarse.values), coarse.affine)
     scored: list[tuple[float, int, Matrix]] = []
-    for number, turn in enumerate(_turns()):
+    for number, turn in enumerate(_turns()[:_BESIDE] if beside else _turns()):
         middles = upper_centre(tissue, turn[:, 2]) + _SHIFTS @ turn.T
         scores = [_score((points @ turn.T + middle) @ back[:3, :3].T + back[:3, 3], levels, seen) for middle in middles]
         best = int(np.argmax(scores))
         scored.append((scores[best], -number, middles[best]))
-    beside = max(scored[:_BESIDE], key=lambda row: row[:2])  # tried even where ten turned poses look better
+    near = max(scored[:_BESIDE], key=lambda row: row[:2])  # tried even where ten turned poses look better
     scored.sort(key=lambda row: row[:2], reverse=True)
     kept: list[tuple[Matrix, Matrix]] = []
-    for score, number, middle in (beside, *scored):
+    for score, number, middle in (near, *scored):
         turn = _turns()[-number]
         if score > 0 and len(kept) < count and all(_degrees(turn, other) > _DISTINCT for other, _ in kept):
             kept.append((turn, middle))

@@ -23,7 +23,7 @@ STARTUP = {"torch": 5.0, "plain": 1.0}  # imports of one process
 PER_FILE = {"index": 0.0022, "deidentify": 0.006, "convert": 0.001}
 PER_SCAN = {"deidentify": 0.02, "convert": 0.03, "prepare": 0.05, "patches": 0.01}
 PER_MEGAVOXEL = {"index": 0.15, "deidentify": 0.05, "convert": 0.05, "prepare": 0.25}
-FACE = 9.0  # registration of one head
+FACE = 1.5  # registration of one head; up to 15 where its header is wrong
 HEAD_MM = 120.0  # a field of view beyond this on every side may hold a face
 # Training: the schedule of learning.training.Plan, and what a mini-batch costs beside its products.
 STEPS, BATCH, VALIDATED = 240, 128, 12000
