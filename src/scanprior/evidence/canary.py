@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from scanprior.evidence.allocation import shuffled
 from scanprior.evidence.metrics import Array, Contest, contests
@@ -90,7 +90,7 @@ def overlapped(dice: Array) -> Score:
     known = dice[np.isfinite(dice)]
     if len(known) < 2:
         return Score(float(known.mean()) if len(known) else float("nan"), float("nan"), 0.0, 1.0, "Dice")
-    width = float(stats.t.ppf(LEVEL, len(known) - 1)) * float(known.std(ddof=1)) / float(np.sqrt(len(known)))
+    width = float(stdtrit(len(known) - 1, LEVEL)) * float(known.std(ddof=1)) / float(np.sqrt(len(known)))
     return Score(float(known.mean()), width / Z, 0.0, 1.0, "Dice")
 
 
