@@ -141,6 +141,20 @@ def test_no_attribute_of_the_dictionary_carries_a_word_inside_an_item():
     assert kept.ContentSequence[0].MeasuredValueSequence[0].NumericValue == 12.5
 
 
+def test_a_name_written_as_a_unit_is_no_concept_and_no_code():
+    coded = content(PUBLIC, "CODE")
+    coded.ConceptCodeSequence = [code("Zwetsch", "UCUM")]
+    kept = cleaned(report(content(("Zwetsch", "UCUM"), "NUM"), coded, content(PUBLIC, "NUM")))
+    assert "Zwetsch" not in str(kept)
+    assert len(kept.ContentSequence) == 1
+
+
+def test_a_uid_under_a_concept_that_the_table_does_not_name_never_stays_as_it_is():
+    mapped = cleaned(report(content(PUBLIC, "UIDREF"))).ContentSequence[0].UID
+    assert mapped.startswith("2.25.")
+    assert not cleaned(report(content(PUBLIC, "UIDREF")), "retain_uids").ContentSequence
+
+
 @pytest.mark.parametrize(("age", "stays"), [("89", True), ("90", False)])
 def test_an_age_stays_with_the_patients_characteristics_up_to_89(age, stays):
     item = content(("121033", "DCM"), "NUM")

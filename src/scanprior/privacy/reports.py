@@ -34,6 +34,7 @@ CLASSES = frozenset(_ROOT + tail for tail in ("11", "22", "33", "34", "35", "40"
 _DEPTH = 32
 _VALUE_TYPE, _CONCEPT = 0x0040A040, 0x0040A043
 _TEXT_VALUE = 0x0040A160
+_UNITS = "UCUM"  # its codes look like short words: right for a unit of measurement, never for a concept
 _SUBJECT_AGE = ("121033", "DCM")
 _OLDEST = 89.0  # years; 45 CFR 164.514(b)(2)(i)(C)
 # The attribute that carries the value of each type (PS3.3 table C.17.3-5); a container has none.
@@ -102,6 +103,8 @@ def _item(dataset: Dataset, tree: Profile, context: Context, *, depth: int) -> E
         depth == 0 or value_type not in ("IMAGE", "COMPOSITE", "WAVEFORM", "CONTAINER", "SCOORD")
     ):
         return None
+    if concept[1] == _UNITS or (value_type == "CODE" and _concept(kept, 0x0040A168)[1] == _UNITS):
+        return None
     action = _action(concept, value_type, tree.options)
     if action == "remove" and depth:
         return None
@@ -139,11 +142,13 @@ def _settle(kept: Elements, carrier: int, value_type: str, concept: tuple[str, s
     return True
 
 
-def _action(concept: tuple[str, str], value_type: str, options: Iterable[str]) -> str:
+def _action(concept: tuple[str, str], value_type: str, options: tuple[str, ...]) -> str:
     """keep, clean, dummy or remove."""
     row = _table().get((*concept, value_type))
     if row is None:
-        return "clean" if value_type in _UNNAMED else "remove"
+        # Table E.1-1 lets no option keep (0040,A124) as it is, and under this one the tree's UIDs stay.
+        kept_uid = value_type == "UIDREF" and "retain_uids" in options
+        return "clean" if value_type in _UNNAMED and not kept_uid else "remove"
     granted = {row.options[option] for option in options if option in row.options}
     if value_type in ("TEXT", "PNAME"):
         granted -= {"K"}  # free text never stays as it is
@@ -157,7 +162,7 @@ def _rules(profile: Profile) -> Profile:
     uid: Kind = "kept-uid" if "retain_uids" in profile.options else "uid"
     kept = "retain_long_full_dates" in profile.options
     date: tuple[Kind, Kind] = ("kept-date", "kept-datetime") if kept else ("date", "datetime")
-    coded = {tag: Rule("SQ", "sequence", None, 0, coded=True) for tag in (_CONCEPT, 0x0040A168, 0x0040A301, 0x004008EA)}
+    coded = {tag: Rule("SQ", "sequence", None, 0, coded=True) for tag in (_CONCEPT, 0x0040A168, 0x004008EA)}
     nested = {
         tag: Rule("SQ", "sequence", None, 0) for tag in (0x0040A300, 0x00081199, 0x00081115, 0x0040A375, 0x0040A385)
     }
@@ -184,9 +189,9 @@ _RELATIONS = frozenset(("CONTAINS", "HAS OBS CONTEXT", "HAS ACQ CONTEXT", "HAS C
                         "SELECTED FROM"))  # fmt: skip
 
 
-def _concept(kept: Elements) -> tuple[str, str]:
-    """Code value and scheme of the item's concept name."""
-    element = kept.get(_CONCEPT)
+def _concept(kept: Elements, tag: int = _CONCEPT) -> tuple[str, str]:
+    """Code value and scheme of the item's concept name, or of another sequence of codes."""
+    element = kept.get(tag)
     if element is None or not isinstance(element.value, list) or not element.value:
         return "", ""
     return _text(element.value[0], codes.VALUE), _text(element.value[0], codes.SCHEME)
