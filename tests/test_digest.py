@@ -29,6 +29,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def both() -> tuple[str, str]:
     digest.code_digest.cache_clear()
+    digest._parsed.cache_clear()
     return digest.code_digest("scanprior.stages.a"), digest.code_digest("scanprior.stages.b")
 
 

@@ -8,21 +8,22 @@ Every run on one machine writes the same bytes. Nobody in it exists.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from demo_cohort import anatomy, dicom, nifti, tables, traps
-from demo_cohort.anatomy import Head, Template, TemplateMissingError
-from demo_cohort.header import header
+from demo_cohort import anatomy, tables, traps
+from demo_cohort.anatomy import TemplateMissingError
+from demo_cohort.delivery import deliver
 from demo_cohort.plan import Patient, extra, plan
 from demo_cohort.planted import Planted, planted
-from demo_cohort.scanner import acquire
 
-SERIES = 4
 BROKEN = ("missing-slice", "truncated", "duplicate-slice", "truncated-nifti")
 Progress = Callable[[int, int], None]
 
@@ -58,58 +59,31 @@ def build(
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
     items = _write(raw, known, patients, progress or _quiet, spacing_mm)
-    for partial, path in ((raw, folder), (known, truth)):
+    for built, path in ((raw, folder), (known, truth)):
         shutil.rmtree(path, ignore_errors=True)
-        partial.rename(path)
+        built.rename(path)
     return items
 
 
 def _write(raw: Path, known: Path, count: int, progress: Progress, spacing_mm: float) -> list[Planted]:
-    template = anatomy.load_template()
     good = plan(count)
     kinds = (*BROKEN, "screenshot")
     broken = [extra(count, number, nifti=kind == "truncated-nifti") for number, kind in enumerate(kinds)]
     screenshots = [p.person.number for p in good if not p.nifti and not p.labelled][:2]
-    for done, patient in enumerate(good):
-        progress(done, count + len(broken))
-        head, volume = _scan(template, patient, spacing_mm)
-        if patient.lesion:
-            nifti.write_mask(head.lesion, head.affine, known / f"{patient.person.patient_id}.nii.gz")
-        _deliver(volume, head, raw, patient)
-        if patient.person.number in screenshots:
-            middle = dicom.sagittal_planes(volume, head.affine, 0)[volume.shape[0] // 2]
-            traps.write_screenshot(middle, raw, patient, series="Screen Save", series_number=99)
-    for number, patient in enumerate(broken):
-        progress(count + number, count + len(broken))
-        head, volume = _scan(template, patient, spacing_mm)
-        if number < len(BROKEN):
-            traps.write_broken_series(volume, head.affine, raw, patient, kind=BROKEN[number])
-        else:  # a patient of whom nothing but a screenshot came, under the name of the scan
-            middle = dicom.sagittal_planes(volume, head.affine, 0)[volume.shape[0] // 2]
-            traps.write_screenshot(middle, raw, patient, series=patient.site.series, series_number=SERIES)
-    _papers(raw, good, broken)
     everybody = [*good, *broken]
+    progress(0, len(everybody))
+    deliver_one = partial(deliver, raw, known, spacing_mm)
+    # every patient's bytes depend on its own number only, so that they may be made in any order, by any number of processes
+    with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+        made = [pool.submit(deliver_one, p, screenshot=p.person.number in screenshots) for p in good]
+        made += [pool.submit(deliver_one, p, trap=kind) for p, kind in zip(broken, kinds, strict=True)]
+        for done, one in enumerate(as_completed(made), start=1):
+            one.result()
+            progress(done, len(everybody))
+    _papers(raw, good, broken)
     items = planted(everybody, raw)
     tables.write_truth(known, good, items)
-    progress(len(everybody), len(everybody))
     return items
-
-
-def _scan(template: Template, patient: Patient, spacing_mm: float) -> tuple[Head, anatomy.Array]:
-    number = patient.person.number
-    head = anatomy.grow(template, number, lesion=patient.lesion, spacing_mm=spacing_mm)
-    return head, acquire(head.tissue, patient.site, number, spacing_mm=spacing_mm)
-
-
-def _deliver(volume: anatomy.Array, head: Head, raw: Path, patient: Patient) -> None:
-    if patient.nifti:
-        nifti.write_nifti(volume, head.affine, nifti.nifti_path(patient, raw), patient)
-        return
-    planes = dicom.sagittal_planes(volume, head.affine, patient.person.number)
-    files = dicom.paths(patient, raw, len(planes), series=SERIES)
-    dicom.write_series(header(patient, series=patient.site.series, series_number=SERIES), planes, files, patient)
-    if patient.localizer:
-        traps.write_localizer(volume, head.affine, raw, patient)
 
 
 def _papers(raw: Path, good: list[Patient], broken: list[Patient]) -> None:

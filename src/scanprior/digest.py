@@ -44,10 +44,10 @@ def _file(name: str) -> Path | None:
 def _imports(name: str, file: Path) -> list[str]:
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     targets: list[str] = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in _parsed(file)[1]:
         if isinstance(node, ast.Import):
             targets += [alias.name for alias in node.names if _file(alias.name)]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = node.module or ""
             if node.level:
                 anchor = package.split(".")[: len(package.split(".")) - node.level + 1]
@@ -65,7 +65,7 @@ def code_digest(module: str) -> str:
     """
     digest = hashlib.sha256()
     for name, file in sorted(sources(module).items()):
-        tree = _without_docstrings(ast.parse(file.read_text(encoding="utf-8")))
+        tree, _ = _parsed(file)
         digest.update(name.encode() + b"\0" + ast.dump(tree).encode() + b"\0")
         for data in _data_files(tree, file.parent):
             digest.update(data.relative_to(SOURCE).as_posix().encode() + b"\0" + data.read_bytes() + b"\0")
@@ -87,17 +87,19 @@ def _data_files(tree: ast.Module, folder: Path) -> list[Path]:
     return sorted(file for file in beside if parts & set(file.relative_to(folder).parts))
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+@cache
+def _parsed(file: Path) -> tuple[ast.Module, list[ast.Import | ast.ImportFrom]]:
+    """The code of a file without its docstrings, and its imports; in one walk, because every process asks for them."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imports: list[ast.Import | ast.ImportFrom] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
-    return tree
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[isinstance(first.value.value, str) :]
+    return tree, imports
 
 
 def file_digest(path: Path) -> str:
