@@ -24,12 +24,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "room" / "table.json").write_text("{}")
     (root / "other.py").write_text('"""doc"""\nthing = 1  # one\n')
     monkeypatch.setattr(digest, "SOURCE", tmp_path)
+    monkeypatch.setattr(digest, "CACHE", tmp_path / "code.json")
     return root
 
 
 def both() -> tuple[str, str]:
-    digest.code_digest.cache_clear()
-    digest._parsed.cache_clear()
+    for cached in (digest.code_digest, digest._read, digest._beside, digest._known):
+        cached.cache_clear()
     return digest.code_digest("scanprior.stages.a"), digest.code_digest("scanprior.stages.b")
 
 
@@ -61,6 +62,20 @@ def test_a_data_file_counts_where_it_is_named(package: Path) -> None:
     (package / "room" / "table.json").write_text('{"new": 2}')
     assert both()[0] != named[0]
     assert both()[1] == named[1]
+
+
+def test_what_was_parsed_before_is_remembered_by_its_text_alone(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = both()
+    with monkeypatch.context() as patch:
+        patch.setattr(digest.ast, "parse", lambda *_: pytest.fail("parsed again"))
+        assert both() == first
+    (package / "other.py").write_text("thing = 2\n")
+    assert both()[0] != first[0]
+    (package / "other.py").write_text("thing = 1\n")
+    digest.CACHE.write_text("{ not whole")
+    assert both() == first
 
 
 def test_a_module_that_names_a_room_does_not_depend_on_its_data_files(package: Path) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import os
+import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 SOURCE = Path(__file__).parent.parent
+CACHE = Path(__file__).parent / "__pycache__" / f"code.{sys.implementation.cache_tag}.json"
 
 
 def sources(module: str) -> dict[str, Path]:
@@ -44,16 +50,11 @@ def _file(name: str) -> Path | None:
 def _imports(name: str, file: Path) -> list[str]:
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     targets: list[str] = []
-    for node in _parsed(file)[1]:
-        if isinstance(node, ast.Import):
-            targets += [alias.name for alias in node.names if _file(alias.name)]
-        else:
-            base = node.module or ""
-            if node.level:
-                anchor = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*anchor, *([base] if base else [])])
-            targets += [base] if _file(base) else []
-            targets += [full for alias in node.names if _file(full := f"{base}.{alias.name}")]
+    for level, module, names in _read(file).imports:
+        if level:
+            anchor = package.split(".")[: len(package.split(".")) - level + 1]
+            module = ".".join([*anchor, *([module] if module else [])])
+        targets += [full for full in (module, *(f"{module}.{name}" for name in names)) if _file(full)]
     return targets
 
 
@@ -63,43 +64,85 @@ def code_digest(module: str) -> str:
 
     A file that lies beside a module (a table, a template) counts when the module's code names it or its folder.
     """
-    digest = hashlib.sha256()
+    before, digest = len(_known()), hashlib.sha256()
     for name, file in sorted(sources(module).items()):
-        tree, _ = _parsed(file)
-        digest.update(name.encode() + b"\0" + ast.dump(tree).encode() + b"\0")
-        for data in _data_files(tree, file.parent):
-            digest.update(data.relative_to(SOURCE).as_posix().encode() + b"\0" + data.read_bytes() + b"\0")
+        parsed = _read(file)
+        digest.update(f"{name}\0{parsed.code}\0".encode())
+        for data in _beside(file.parent):
+            if set(parsed.words) & set(data.relative_to(file.parent).parts):
+                digest.update(data.relative_to(SOURCE).as_posix().encode() + b"\0" + data.read_bytes() + b"\0")
+    if len(_known()) > before:
+        _keep(_known())
     return digest.hexdigest()[:16]
 
 
-def _data_files(tree: ast.Module, folder: Path) -> list[Path]:
-    """Files in the module's own package (not in packages below it) whose name or folder the code names."""
-    rooms = {init.parent for init in folder.glob("*/__init__.py")}
-    beside = [
-        file
-        for file in folder.rglob("*")
-        if file.is_file() and file.suffix not in (".py", ".pyc") and not rooms & set(file.parents)
-    ]
-    if not beside:
-        return []
-    named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    parts = {part for text in named for part in text.split("/")}
-    return sorted(file for file in beside if parts & set(file.relative_to(folder).parts))
+class _Parsed(NamedTuple):
+    """What the text of one module amounts to."""
+
+    code: str  # sha256 of its syntax tree without docstrings
+    imports: list[tuple[int, str, list[str]]]  # level, module and names of `from … import …`; no names after `import …`
+    words: list[str]  # parts of its string constants that may name a file or a folder
 
 
 @cache
-def _parsed(file: Path) -> tuple[ast.Module, list[ast.Import | ast.ImportFrom]]:
-    """The code of a file without its docstrings, and its imports; in one walk, because every process asks for them."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    imports: list[ast.Import | ast.ImportFrom] = []
+def _read(file: Path) -> _Parsed:
+    content = file.read_bytes()
+    stamp = hashlib.sha256(content).hexdigest()
+    known = _known()
+    if stamp not in known:
+        known[stamp] = _parse(content)
+    return _Parsed(*known[stamp])
+
+
+def _parse(content: bytes) -> _Parsed:
+    tree = ast.parse(content)
+    imports: list[tuple[int, str, list[str]]] = []
+    words: set[str] = set()
+    docstrings: set[ast.AST] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.append(node)
-        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[isinstance(first.value.value, str) :]
-    return tree, imports
+        if isinstance(node, ast.Import):
+            imports += [(0, alias.name, []) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imports.append((node.level, node.module or "", [alias.name for alias in node.names]))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            words.update(part for part in node.value.split("/") if " " not in part)
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _documented(node):
+            docstrings.update(ast.walk(node.body.pop(0)))
+    return _Parsed(hashlib.sha256(ast.dump(tree, annotate_fields=False).encode()).hexdigest(), imports, sorted(words))
+
+
+def _documented(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    first = node.body[0] if node.body else None
+    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+
+
+@cache
+def _known() -> dict[str, _Parsed]:
+    """What earlier processes parsed, by the sha256 of the text: every stage asks for its digest before it works."""
+    try:
+        kept = json.loads(CACHE.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept["parsed"] if kept["by"] == file_digest(Path(__file__)) else {}
+
+
+def _keep(known: dict[str, _Parsed]) -> None:
+    """Write it down where Python keeps compiled code, for this version of Python and of this file."""
+    whole = CACHE.with_suffix(f".{os.getpid()}")
+    with suppress(OSError):  # a read-only installation parses anew each time
+        whole.write_text(json.dumps({"by": file_digest(Path(__file__)), "parsed": known}), encoding="utf-8")
+        whole.replace(CACHE)
+
+
+@cache
+def _beside(folder: Path) -> list[Path]:
+    """Files in a package (not in packages below it) that are no code."""
+    rooms = {init.parent for init in folder.glob("*/__init__.py")}
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc") and not rooms & set(file.parents)
+    )
 
 
 def file_digest(path: Path) -> str:
