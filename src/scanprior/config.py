@@ -169,6 +169,9 @@ class Evaluation(Section):
         description="runs whose right answer is known; border is for patient tasks and left out of others",
     )
     trials: int = Field(4, ge=1, description="settings each arm may try on its validation patients")
+    epochs: int = Field(
+        6, ge=1, description="epochs of 40 mini-batches that every network is trained for; the best is kept"
+    )
     level: float = Field(0.95, gt=0.5, lt=1)
 
     @model_validator(mode="after")

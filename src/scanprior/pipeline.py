@@ -22,7 +22,7 @@ STEPS: dict[str, Step] = {
     "patches": Step(("seed", "task", "patches"), ("index", "prepare")),
     "pretrain": Step(("seed", "patches.size", "prepare.spacing", "prior"), ("split", "prepare", "patches")),
     "train": Step(("seed", "task", "patches", "prior.layers", "prior.hidden", "prior.scope", "evaluation.scheme",
-                   "evaluation.budgets", "evaluation.trials", "evaluation.metric"),
+                   "evaluation.budgets", "evaluation.trials", "evaluation.epochs", "evaluation.metric"),
                   ("index", "split", "prepare", "patches", "pretrain")),
     "evaluate": Step(("seed", "task", "arms", "prior.hidden", "evaluation"), ("index", "split", "prepare", "pretrain", "train")),
     "report": Step(("study", "quick", "cohort", "task", "privacy", "prepare", "patches", "prior", "arms", "evaluation"),

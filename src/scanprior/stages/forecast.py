@@ -26,7 +26,7 @@ PER_MEGAVOXEL = {"index": 0.15, "deidentify": 0.05, "convert": 0.05, "prepare": 
 FACE = 1.5  # registration of one head; up to 15 where its header is wrong
 HEAD_MM = 120.0  # a field of view beyond this on every side may hold a face
 # Training: the schedule of learning.training.Plan, and what a mini-batch costs beside its products.
-STEPS, BATCH, VALIDATED = 240, 128, 12000
+STEPS, BATCH, VALIDATED = 40, 128, 2000  # an epoch: mini-batches, patches in each, validation patches
 PER_STEP = 0.002
 CNN_SLOWDOWN = 1.5  # seconds per multiplication of small 3-D kernels, against those of matrix products
 CONV_PRIOR = 3.5  # the same while a prior is trained: 2.5 machines, 3.6 with the place, 4.2 autoencoder (13³ patches)
@@ -173,7 +173,7 @@ def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:
         return STARTUP["plain"] + 1.0 + FEATURE_FIT * fits + _dense(config, size, per_patch / 10)
     if arm == "cnn" or CATALOGUE[arm].partner == "cnn":
         per_patch = CNN_SLOWDOWN * 2 * _kernel_products(config) / gflops
-    fit = STEPS * PER_STEP + 3 * STEPS * BATCH * per_patch + VALIDATED * per_patch
+    fit = evaluation.epochs * (STEPS * PER_STEP + (3 * STEPS * BATCH + VALIDATED) * per_patch)
     return STARTUP["torch"] + fits * fit + _dense(config, size, per_patch)
 
 

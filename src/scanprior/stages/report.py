@@ -134,6 +134,10 @@ def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
         ("budgets", ", ".join(map(str, evaluation.budgets))),
         ("margin", score(evaluation.margin)),
         ("trials per arm", str(evaluation.trials)),
+        (
+            "training of networks",
+            f"{evaluation.epochs} epochs of 40 mini-batches, the best on validation patients kept",
+        ),
     )
     return StudyFacts(
         name=study.name, task=config.task.kind, classes=classes, metric=config.metric, arms=tuple(config.arms),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from scanprior.errors import StageError
 from scanprior.evidence.splits import members
@@ -96,6 +97,11 @@ def _arm(study: Study, name: ArmName, draw: int, fold: int, split: dict[str, Any
         patch_size=config.patches.size, layers=config.prior.layers, hidden=hidden, prior=prior, pooled=not voxel,
         accelerator=config.engine.accelerator,
     ))  # fmt: skip
+    if CATALOGUE[name].network:
+        from scanprior.learning.network_arm import NetworkArm
+        from scanprior.learning.training import Plan
+
+        made = replace(cast(NetworkArm, made), plan=Plan(epochs=config.evaluation.epochs))
     if "torch" in sys.modules:  # the same bits need the same number of threads, and one is fastest here
         sys.modules["torch"].set_num_threads(1)
     return made
