@@ -64,9 +64,7 @@ def test_a_data_file_counts_where_it_is_named(package: Path) -> None:
     assert both()[1] == named[1]
 
 
-def test_what_was_parsed_before_is_remembered_by_its_text_alone(
-    package: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_parsed_before_is_remembered_by_its_text_alone(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = both()
     with monkeypatch.context() as patch:
         patch.setattr(digest.ast, "parse", lambda *_: pytest.fail("parsed again"))

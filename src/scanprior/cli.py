@@ -79,7 +79,7 @@ def stage(
     kind: Annotated[str | None, typer.Option(help="pretrain: the kind of prior, e.g. rectified")] = None,
     context: Annotated[str | None, typer.Option(help="pretrain: all, or d<draw>-f<fold>")] = None,
     arm: Annotated[str | None, typer.Option(help="train: the arm")] = None,
-    draw: Annotated[int | None, typer.Option(help="train: the draw")] = None,
+    draw: Annotated[list[int] | None, typer.Option(help="train: the draw; may be repeated")] = None,
 ) -> None:
     """Run one stage by hand: what the pipeline's rules call.
 
@@ -90,17 +90,16 @@ def stage(
 
     if name not in STEPS:
         raise ConfigError(f"there is no stage {name!r}", hint=f"the stages are {', '.join(STEPS)}")
-    given = {"shard": shard, "kind": kind, "context": context, "arm": arm, "draw": draw}
-    wildcards = {key: value for key, value in given.items() if value is not None}
+    given = {"shard": shard, "kind": kind, "context": context, "arm": arm}
+    wildcards: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     loaded = _load(study)
-    if wildcards not in loaded.jobs(name):
-        jobs = "; ".join(
-            " ".join(f"--{k} {v}" for k, v in job.items()) or "no options" for job in loaded.jobs(name)[:12]
-        )
+    known = loaded.jobs(name)
+    if any(job not in known for job in ([{**wildcards, "draw": one} for one in draw] if draw else [wildcards])):
+        jobs = "; ".join(" ".join(f"--{k} {v}" for k, v in job.items()) or "no options" for job in known[:12])
         raise ConfigError(f"{name} has no such job in this study", hint=f"its jobs are: {jobs}")
     if "SCANPRIOR_ENGINE" in os.environ:
         engine.end_with_parent()
-    import_module(f"scanprior.stages.{name}").run(loaded, **wildcards)
+    import_module(f"scanprior.stages.{name}").run(loaded, **wildcards, **({"draw": draw} if draw else {}))
 
 
 @app.command()

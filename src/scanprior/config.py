@@ -187,6 +187,11 @@ class Engine(Section):
     """How the work is cut; changes no result."""
 
     shards: int = Field(4, ge=1, le=999, description="jobs that the scans are shared out to")
+    draws_per_job: int = Field(
+        1,
+        ge=1,
+        description="draws of an arm that one training job goes through: more spare start-up, 1 uses most machines",
+    )
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import nibabel
@@ -12,6 +13,7 @@ import pytest
 from easy import scan
 
 from scanprior.errors import StageError
+from scanprior.learning import experiment
 from scanprior.stages import patches, prepare, train
 from scanprior.study import Study
 
@@ -161,3 +163,52 @@ def test_unknown_draw_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [cell.budget for cell in train.cells_of(split, 0)] == [2]
     with pytest.raises(StageError, match="no draw 3"):
         train.cells_of(split, 3)
+
+
+def two_draws(house: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study prepared for training, with a second draw in another order."""
+    study = make_study(house, monkeypatch, PATIENT, PATIENTS)
+    (house / "small.yaml").write_text((house / "small.yaml").read_text().replace("draws: 1", "draws: 2"))
+    file = study.folder("split") / "split.json"
+    split = json.loads(file.read_text())
+    split["draws"].append({"draw": 1, "fold": 0, "order": PATIENTS[5::-1], "test": PATIENTS[6:]})
+    file.write_text(json.dumps(split))
+    run_all(study)
+    return Study.load(house / "small.yaml")
+
+
+def test_draws_in_one_job_give_the_bytes_of_draws_by_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = two_draws(tmp_path / "a", monkeypatch)
+    train.run(together, arm="scratch", draw=[0, 1])
+    alone = two_draws(tmp_path / "b", monkeypatch)
+    for draw in (0, 1):
+        train.run(alone, arm="scratch", draw=draw)
+    folders = [[study.folder("train", f"scratch/draw-{draw}") for draw in (0, 1)] for study in (together, alone)]
+    for one, other in zip(*folders, strict=True):
+        assert (one / "digests.json").read_bytes() == (other / "digests.json").read_bytes()
+    records = [json.loads((folder / "record.json").read_text()) for folder in folders[0]]
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    assert 0 < sum(record["cpu_seconds"] + record["startup_seconds"] for record in records) <= spent
+
+
+def test_a_failure_in_the_second_draw_loses_nothing_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, fits = two_draws(tmp_path / "a", monkeypatch), list[int]()
+    whole, trial = train.run_arm, experiment._run_trial
+    monkeypatch.setattr(experiment, "_run_trial", lambda *args: fits.append(1) or trial(*args))
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            train, "run_arm", lambda *args, draw, **rest: 1 / 0 if draw == 1 else whole(*args, draw=draw, **rest)
+        )
+        with pytest.raises(StageError, match="draw-1"):
+            train.run(study, arm="pca_logistic", draw=[0, 1])
+    assert not study.folder("train", "pca_logistic/draw-0").exists()
+    assert [file.name for file in (study.work / "failures").iterdir()] == ["train@pca_logistic@draw-1.json"]
+    once = len(fits)
+    train.run(study, arm="pca_logistic", draw=[0, 1])
+    assert len(fits) == 2 * once > 0
+    assert all(study.folder("train", f"pca_logistic/draw-{draw}").exists() for draw in (0, 1))

@@ -17,6 +17,10 @@ rule pretrain:
         command("pretrain", "{params.job}")
 
 
+TOGETHER = study.config.engine.draws_per_job
+DRAWS = list(range(study.config.evaluation.draws))
+
+
 rule train:
     input:
         lambda w: reads("train", arm=w.arm, draw=w.draw),
@@ -24,6 +28,8 @@ rule train:
         **outputs("train/{arm}/draw-{draw}"),
     log:
         f"logs/{study.name}/train-{{arm}}-{{draw}}.log",
+    wildcard_constraints:
+        arm="[a-z_]+" if TOGETHER == 1 else CANARY + "[a-z_]+",
     resources:
         mem_mb=3000,
         gpu=engine.gpus(study),
@@ -31,3 +37,44 @@ rule train:
         **state("train"),
     shell:
         command("train", "--arm {wildcards.arm} --draw {wildcards.draw}")
+
+
+# Small studies: several draws of an arm in one job, because starting a process takes seconds.
+for draws in [
+    DRAWS[start : start + TOGETHER]
+    for start in range(0, len(DRAWS), TOGETHER)
+    if TOGETHER > 1
+]:
+
+    rule:
+        name:
+            f"train_{draws[0]}_to_{draws[-1]}"
+        input:
+            lambda w, draws=draws: sorted(
+                {
+                    place
+                    for draw in draws
+                    for place in reads("train", arm=w.arm, draw=draw)
+                }
+            ),
+        output:
+            [
+                place
+                for draw in draws
+                for place in outputs(f"train/{{arm}}/draw-{draw}").values()
+            ],
+        log:
+            f"logs/{study.name}/train-{{arm}}-{draws[0]}-to-{draws[-1]}.log",
+        wildcard_constraints:
+            arm="|".join(study.config.arms),
+        resources:
+            mem_mb=3000,
+            gpu=engine.gpus(study),
+        params:
+            **state("train"),
+        shell:
+            command(
+                "train",
+                "--arm {wildcards.arm} "
+                + " ".join(f"--draw {draw}" for draw in draws),
+            )

@@ -60,6 +60,7 @@ class Stage:
         self._seeds: dict[str, int] = {}
         self._top: list[str] = []
         self._shown = 0.0
+        self._clock = _Clock()
         self.progress(0, 1)
 
     def seed(self, *names: str | int) -> int:
@@ -101,6 +102,15 @@ class Stage:
         """Also copy `file` to the study's top folder when the stage is published."""
         self._top.append(file)
 
+    def rest(self) -> None:
+        """The work is done, and is published later: what the process does until then is not this job's."""
+        self._clock.stop()
+
+    @property
+    def resting(self) -> bool:
+        """Whether `rest` was called."""
+        return self._clock.stopped
+
     def _recall(self) -> None:
         """Take over the metrics that an interrupted run of the same job had logged."""
         self._live.seek(0)
@@ -111,7 +121,7 @@ class Stage:
                 continue
             self._rows.update({(k, row["step"]): v for k, v in row.items() if k not in ("step", "time")})
 
-    def publish(self, started: tuple[float, float]) -> None:
+    def publish(self) -> None:
         """Write metrics, quarantine, digests and record, and move the folder into place in one rename."""
         frame = pd.DataFrame([(k, s, v) for (k, s), v in sorted(self._rows.items())], columns=["key", "step", "value"])
         frame.to_parquet(self.folder / "metrics.parquet", index=False)
@@ -122,11 +132,11 @@ class Stage:
         files = sorted(file for file in self.folder.rglob("*") if file.is_file())
         digests = {file.relative_to(self.folder).as_posix(): file_digest(file) for file in files}
         _write_json(self.folder / "digests.json", digests)
-        wall, cpu = started
+        self._clock.stop()
         _write_json(self.folder / "record.json", {
             "stage": self.name, "job": self.job, "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "wall_seconds": time.time() - wall, "cpu_seconds": _cpu() - cpu, "gpu_seconds": _gpu_seconds(),
-            "startup_seconds": cpu, "peak_memory_mb": _peak_mb(), "output_mb": sum(f.stat().st_size for f in files) / 1e6,
+            "wall_seconds": self._clock.wall, "cpu_seconds": self._clock.cpu, "gpu_seconds": self._clock.on_gpu,
+            "startup_seconds": self._clock.startup, "peak_memory_mb": _peak_mb(), "output_mb": sum(f.stat().st_size for f in files) / 1e6,
             "versions": versions(), "machine": machine(), "seeds": self._seeds, "code": self.state["code"],
             "parameters": _parameters(self.study, self.name), "inputs": {k: _hash(v) for k, v in self.inputs.items()},
             "resumed": bool(self._recalled), "repeated": sorted(self._repeated), "notes": self._notes,
@@ -144,6 +154,29 @@ class Stage:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
+class _Clock:
+    """Wall and processor seconds of one job, and those of its process before it that no other job has counted."""
+
+    counted = 0.0  # processor seconds of this process that earlier jobs have in their records
+
+    def __init__(self) -> None:
+        self.wall, self.cpu, self.stopped = time.time(), _cpu(), False
+        self.startup = self.cpu - _Clock.counted
+
+    @property
+    def on_gpu(self) -> float:
+        """Processor seconds of a job that used a GPU, an upper bound of its GPU time; 0 when none was used."""
+        torch = sys.modules.get("torch")
+        used = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
+        return self.startup + self.cpu if used else 0.0
+
+    def stop(self) -> None:
+        """Turn the two readings into durations; once."""
+        if not self.stopped:
+            _Clock.counted = _cpu()
+            self.wall, self.cpu, self.stopped = time.time() - self.wall, _Clock.counted - self.cpu, True
+
+
 @contextmanager
 def open_stage(study: Study, name: str, *, job: str = "", **wildcards: Any) -> Generator[Stage]:
     """Run a stage's body with its shell around it; outputs appear whole or not at all.
@@ -153,15 +186,17 @@ def open_stage(study: Study, name: str, *, job: str = "", **wildcards: Any) -> G
     Raises:
         StageError: names the stage, the job, the cause and the next command; running out of memory or disk is named so.
     """
-    started = (time.time(), _cpu())
     failure = study.work / "failures" / f"{name}@{job.replace('/', '@')}.json"
     failure.unlink(missing_ok=True)
+    stage: Stage | None = None
     try:
         study.results.mkdir(parents=True, exist_ok=True)
         stage = Stage(study, name, job, wildcards)
         yield stage
-        stage.publish(started)
+        stage.publish()
     except BaseException as error:
+        if stage is not None and stage.resting:  # another job of this process failed; this one's work is kept for it
+            raise
         cause = explain(error)
         failure.parent.mkdir(parents=True, exist_ok=True)
         _write_json(failure, {"stage": name, "job": job, "cause": cause})
@@ -271,11 +306,3 @@ def _cpu() -> float:
 
 def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _gpu_seconds() -> float:
-    """Process time of a job that used a GPU, an upper bound of its GPU time; 0 when none was used."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
-        return 0.0
-    return time.process_time()

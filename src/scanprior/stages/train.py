@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -12,18 +14,19 @@ from typing import Any, cast
 from scanprior.errors import StageError
 from scanprior.evidence.splits import members
 from scanprior.learning.arm import Arm, Setup
-from scanprior.learning.catalogue import CANARIES, CATALOGUE, ArmName, canary_of
+from scanprior.learning.catalogue import CANARIES, CATALOGUE, ArmName, CanaryName, canary_of
 from scanprior.learning.cohort import Cell, PatientCohort
 from scanprior.learning.experiment import run_arm
 from scanprior.learning.registry import make_arm
 from scanprior.pipeline import job_name
 from scanprior.stages.cohorts import PLANTED_TESTED, arm_cohort, canary_cells, canary_cohort
-from scanprior.stages.stage import open_stage
+from scanprior.stages.stage import Stage, open_stage
 from scanprior.study import Study
 
 
-def run(study: Study, *, arm: str, draw: int) -> None:
-    """Fit `arm` on every fold and budget of `draw`, with the study's number of tuning trials, and predict the test patients.
+def run(study: Study, *, arm: str, draw: int | Sequence[int]) -> None:
+    """Fit `arm` on every fold and budget of each `draw`, with the study's number of tuning trials, and predict the test
+    patients. Several draws are published together, so that a kill in the last loses none of the others' work.
 
     A canary (arm canary_permuted, …) goes the same way with another cohort, at the largest budget of each fold.
     """
@@ -31,29 +34,35 @@ def run(study: Study, *, arm: str, draw: int) -> None:
     name = CANARIES[canary][0] if canary else _known(arm)
     if CATALOGUE[name].network:  # loaded before the stage's clock starts, so that the record tells start-up from work
         import_module("scanprior.learning.network_arm")
-    with open_stage(study, "train", job=job_name(arm=arm, draw=draw), arm=arm, draw=draw) as stage:
-        split = json.loads((study.folder("split") / "split.json").read_text(encoding="utf-8"))
-        cells = cells_of(split, draw)
-        if canary is None:
-            cohort = arm_cohort(study, name, split, cells)
-        else:
-            few = PLANTED_TESTED if canary == "planted" and study.config.task.kind == "voxel" else None
-            cells = canary_cells(cells, most_tested=few)
-            cohort = canary_cohort(study, canary, split, cells, stage.seed("canary", canary))
-        arm_for = cache(lambda fold: _arm(study, name, draw, fold, split))
-        results = run_arm(
-            arm_for, cells, cohort, draw=draw, trials=study.config.evaluation.trials,
-            work=stage.work / "fits", seeds=stage.seed, log=stage.log, progress=stage.progress,
-        )  # fmt: skip
-        predictions = results.predictions
-        if canary and isinstance(
-            cohort, PatientCohort
-        ):  # what it was tested against: its labels may not be the study's
-            predictions = predictions.assign(target=[cohort.labels[name] for name in predictions["patient"]])
-        predictions.to_parquet(stage.folder / "predictions.parquet", index=False)
-        results.validation.to_parquet(stage.folder / "validation.parquet", index=False)
-        results.history.to_parquet(stage.folder / "history.parquet", index=False)
-        stage.note(cells=results.facts, skipped=results.skipped)
+    with ExitStack() as jobs:
+        for number in [draw] if isinstance(draw, int) else draw:
+            job = job_name(arm=arm, draw=number)
+            stage = jobs.enter_context(open_stage(study, "train", job=job, arm=arm, draw=number))
+            _train(study, stage, name, canary, number)
+            stage.rest()
+
+
+def _train(study: Study, stage: Stage, name: ArmName, canary: CanaryName | None, draw: int) -> None:
+    split = json.loads((study.folder("split") / "split.json").read_text(encoding="utf-8"))
+    cells = cells_of(split, draw)
+    if canary is None:
+        cohort = arm_cohort(study, name, split, cells)
+    else:
+        few = PLANTED_TESTED if canary == "planted" and study.config.task.kind == "voxel" else None
+        cells = canary_cells(cells, most_tested=few)
+        cohort = canary_cohort(study, canary, split, cells, stage.seed("canary", canary))
+    arm_for = cache(lambda fold: _arm(study, name, draw, fold, split))
+    results = run_arm(
+        arm_for, cells, cohort, draw=draw, trials=study.config.evaluation.trials,
+        work=stage.work / "fits", seeds=stage.seed, log=stage.log, progress=stage.progress,
+    )  # fmt: skip
+    predictions = results.predictions
+    if canary and isinstance(cohort, PatientCohort):  # what it was tested against: its labels may not be the study's
+        predictions = predictions.assign(target=[cohort.labels[name] for name in predictions["patient"]])
+    predictions.to_parquet(stage.folder / "predictions.parquet", index=False)
+    results.validation.to_parquet(stage.folder / "validation.parquet", index=False)
+    results.history.to_parquet(stage.folder / "history.parquet", index=False)
+    stage.note(cells=results.facts, skipped=results.skipped)
 
 
 def _known(arm: str) -> ArmName:
