@@ -87,3 +87,11 @@ def test_real_stages_that_need_no_torch_do_not_import_it() -> None:
     for stage in ("index", "split", "deidentify", "convert", "prepare", "patches", "evaluate", "report"):
         for name, file in digest.sources(f"scanprior.stages.{stage}").items():
             assert "import torch" not in file.read_text(), f"{stage} imports torch through {name}"
+
+
+def test_what_python_keeps_beside_the_code_is_no_data(package: Path) -> None:
+    (package / "other.py").write_text('thing = "__pycache__"\n')
+    before = both()
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "code.json").write_text("{}")
+    assert both() == before

@@ -141,7 +141,10 @@ def _beside(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.rglob("*")
-        if file.is_file() and file.suffix not in (".py", ".pyc") and not rooms & set(file.parents)
+        if file.is_file()
+        and file.suffix != ".py"
+        and file.parent.name != "__pycache__"
+        and not rooms & set(file.parents)
     )
 
 

@@ -165,16 +165,16 @@ def _pretraining(config: StudyConfig, size: Size, kind: PriorKind) -> float:
 
 def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:
     """Processor seconds of one arm on one draw."""
-    evaluation = config.evaluation
+    evaluation, together = config.evaluation, config.engine.draws_per_job
     folds = evaluation.folds if evaluation.scheme == "cv" else 1
     fits = folds * len(evaluation.budgets) * evaluation.trials
     per_patch = 2 * _products(config) / gflops
     if not CATALOGUE[arm].network:
-        return STARTUP["plain"] + 1.0 + FEATURE_FIT * fits + _dense(config, size, per_patch / 10)
+        return STARTUP["plain"] / together + 1.0 + FEATURE_FIT * fits + _dense(config, size, per_patch / 10)
     if arm == "cnn" or CATALOGUE[arm].partner == "cnn":
         per_patch = CNN_SLOWDOWN * 2 * _kernel_products(config) / gflops
     fit = evaluation.epochs * (STEPS * PER_STEP + (3 * STEPS * BATCH + VALIDATED) * per_patch)
-    return STARTUP["torch"] + fits * fit + _dense(config, size, per_patch)
+    return STARTUP["torch"] / together + fits * fit + _dense(config, size, per_patch)
 
 
 def _canary(config: StudyConfig, size: Size, gflops: float) -> float:
