@@ -13,12 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scanprior.config import StudyConfig, load_config
+from scanprior.config import StudyConfig
 from scanprior.digest import code_digest
 from scanprior.errors import ConfigError, ScanpriorError
 from scanprior.learning.catalogue import CANARY, canary_of
 from scanprior.pipeline import STEPS, job_name
 from scanprior.privacy.pseudonyms import new_key, read_key
+from scanprior.study_file import load_config
 
 PUBLIC_KEY = hashlib.sha256(b"scanprior: the public key of simulated cohorts").digest()
 

@@ -6,13 +6,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scanprior.config import load_config
 from scanprior.errors import CohortError, ConfigError
 from scanprior.evidence.splits import Request, make_split
 from scanprior.stages import index
 from scanprior.stages.init import draft, plan, quoted
 from scanprior.stages.split import read_patients
 from scanprior.study import Study
+from scanprior.study_file import load_config
 from tests.scans.synthetic import save, series
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scanprior.config import load_config
 from scanprior.errors import ConfigError
+from scanprior.study_file import load_config
 
 HOUSE = Path(__file__).parent.parent
 
