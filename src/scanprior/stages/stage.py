@@ -10,7 +10,6 @@ import os
 import platform
 import resource
 import shutil
-import sys
 import time
 import traceback
 from collections.abc import Generator
@@ -24,6 +23,7 @@ import pandas as pd
 from scanprior.digest import SOURCE, file_digest
 from scanprior.errors import ScanpriorError, StageError
 from scanprior.pipeline import STEPS
+from scanprior.stages.clock import Clock
 from scanprior.study import Study
 
 PACKAGES = ("scanprior", "torch", "pytorch-lightning", "snakemake", "mlflow", "numpy", "scipy", "scikit-learn", "pandas",
@@ -60,7 +60,7 @@ class Stage:
         self._seeds: dict[str, int] = {}
         self._top: list[str] = []
         self._shown = 0.0
-        self._clock = _Clock()
+        self._clock = Clock()
         self.progress(0, 1)
 
     def seed(self, *names: str | int) -> int:
@@ -152,29 +152,6 @@ class Stage:
         self.progress(1, 1)
         self._live.close()
         shutil.rmtree(self.work, ignore_errors=True)
-
-
-class _Clock:
-    """Wall and processor seconds of one job, and those of its process before it that no other job has counted."""
-
-    counted = 0.0  # processor seconds of this process that earlier jobs have in their records
-
-    def __init__(self) -> None:
-        self.wall, self.cpu, self.stopped = time.time(), _cpu(), False
-        self.startup = self.cpu - _Clock.counted
-
-    @property
-    def on_gpu(self) -> float:
-        """Processor seconds of a job that used a GPU, an upper bound of its GPU time; 0 when none was used."""
-        torch = sys.modules.get("torch")
-        used = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
-        return self.startup + self.cpu if used else 0.0
-
-    def stop(self) -> None:
-        """Turn the two readings into durations; once."""
-        if not self.stopped:
-            _Clock.counted = _cpu()
-            self.wall, self.cpu, self.stopped = time.time() - self.wall, _Clock.counted - self.cpu, True
 
 
 @contextmanager
@@ -297,11 +274,6 @@ def _write_json(file: Path, value: Any) -> None:
     part = file.with_name(f".{file.name}.{os.getpid()}")
     part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     part.replace(file)
-
-
-def _cpu() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def _peak_mb() -> float:
