@@ -133,7 +133,7 @@ def freeze(study: StudyPath) -> None:
     Example: scanprior freeze config/mystudy.yaml
     """
     loaded = _load(study)
-    from scanprior.stages.evaluate import freeze as frozen
+    from scanprior.stages.frozen import freeze as frozen
 
     print(f"plan frozen, sha256 {frozen(loaded)}")
 

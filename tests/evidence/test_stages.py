@@ -14,6 +14,7 @@ from fake_study import make_study, publish, train_all, write_canary, write_index
 from scanprior.errors import CohortError, StageError
 from scanprior.privacy.pseudonyms import patient_pseudonym
 from scanprior.stages import evaluate, split
+from scanprior.stages.frozen import freeze
 
 CV = "{scheme: cv, folds: 3, budgets: [4, 8, 12], draws: 3, metric: auc, margin: 0.02}"
 HOLDOUT = "{scheme: holdout, test: 30, pool: 20, budgets: [2, 4, 8], draws: 3, margin: 0.01}"
@@ -318,7 +319,7 @@ def test_a_canary_that_did_not_run_is_asked_for(finished):
 
 def test_a_frozen_plan_is_hashed_and_deviations_are_listed(tmp_path):
     study = make_study(tmp_path, arms="dbn, scratch", evaluation=CV)
-    digest = evaluate.freeze(study)
+    digest = freeze(study)
     other = make_study(tmp_path, arms="dbn, scratch", evaluation=CV.replace("margin: 0.02", "margin: 0.05"))
     write_index(other, cohort())
     split.run(other)
@@ -327,7 +328,7 @@ def test_a_frozen_plan_is_hashed_and_deviations_are_listed(tmp_path):
     plan = json.loads((other.results / "verdict.json").read_text())["plan"]
     assert plan == {"sha256": digest, "frozen": True, "deviations": ["evaluation.margin was 0.02 and is 0.05"]}
     with pytest.raises(StageError, match="can't be frozen any more"):
-        evaluate.freeze(other)
+        freeze(other)
 
 
 def test_neither_stage_imports_torch():

@@ -26,7 +26,6 @@ from scanprior.evidence.beyond import covariates, probability_tables, shortcut_n
 from scanprior.evidence.forecast import forecast
 from scanprior.evidence.interval import Inference
 from scanprior.evidence.leaks import Leak, overlaps, prior_on_test, strangers
-from scanprior.evidence.plan import deviations, plan_digest, plan_of
 from scanprior.evidence.shortcuts import Shortcut, shortcuts
 from scanprior.evidence.sites import SiteDelta, by_site
 from scanprior.evidence.tables import Arm, Design, design_of, long_scores, read_arm
@@ -36,6 +35,7 @@ from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.pipeline import job_name
 from scanprior.stages.canaries import read_canaries
 from scanprior.stages.doubles import doubles
+from scanprior.stages.frozen import plan
 from scanprior.stages.stage import Stage, open_stage
 from scanprior.study import Study
 
@@ -131,7 +131,7 @@ class Evaluation:
             "schema": content.SCHEMA, "study": config.study, "metric": metric, "best_without_prior": best,
             "arms": [self._arm(name, curves[name]) for name in names],
             "leaks": [leak._asdict() for leak in leaks], "canaries": [one._asdict() for one in self.canaries],
-            "plan": _plan(self.stage), "power": self._power(),
+            "plan": plan(self.stage.study), "power": self._power(),
         }  # fmt: skip
         failed = [canary.sentence for canary in self.canaries if not canary.passed]
         if pair is None:
@@ -230,7 +230,6 @@ class Evaluation:
         })  # fmt: skip
 
 
-PLAN = "plan.json"
 METRIC_WORDS = {"auc": "AUC", "log_loss": "log-likelihood per patient (nats)", "brier": "Brier score (sign turned)",
                 "accuracy": "accuracy", "dice": "Dice"}  # fmt: skip
 
@@ -278,35 +277,6 @@ def _prior_leaks(study: Study, split: dict[str, Any]) -> list[Leak]:
             where = re.fullmatch(r"d(\d+)-f(\d+)", job["context"])
             found += prior_on_test(seen, split, *(map(int, where.groups()) if where else ()))
     return found
-
-
-def freeze(study: Study) -> str:
-    """Write results/<study>/plan.json, the plan as it stands before any result, and return its sha256.
-
-    Raises:
-        StageError: there are results already, so that nothing is left to be declared beforehand.
-    """
-    if any((study.results / "train").glob("*/*/predictions.parquet")):
-        raise StageError(
-            "the plan can't be frozen any more: arms have been trained", hint="freeze before scanprior run"
-        )
-    study.results.mkdir(parents=True, exist_ok=True)
-    plan = _current_plan(study)
-    _write(study.results / PLAN, plan)
-    return plan_digest(plan)
-
-
-def _plan(stage: Stage) -> dict[str, Any]:
-    """The frozen plan's hash and how the study deviates from it; without one the hash of what was run."""
-    now, file = _current_plan(stage.study), stage.study.results / PLAN
-    if not file.exists():
-        return {"sha256": plan_digest(now), "frozen": False, "deviations": []}
-    frozen = json.loads(file.read_text(encoding="utf-8"))
-    return {"sha256": plan_digest(frozen), "frozen": True, "deviations": deviations(frozen, now)}
-
-
-def _current_plan(study: Study) -> dict[str, Any]:
-    return plan_of(study.config.public(), study.state("evaluate")["code"])
 
 
 def _refuse(leaks: list[Leak], study: Study) -> None:
