@@ -19,6 +19,7 @@ from scanprior.privacy.atlas import (
     Matrix,
     Target,
     air_level,
+    all_onto,
     at_places,
     brain_atlas,
     faceless_atlas,
@@ -152,8 +153,9 @@ def _remove(shape: tuple[int, ...], affine: Matrix, target: Target, pair: _Pair)
     """The mask of what either registration calls face and neither calls brain, on the scan's grid; refused when the
     second registration alone would still see a face, or a brain cut."""
     head = mean_head()
-    face, seen = (onto(head.face, head.affine, one.matrix, shape, affine) for one in pair)
-    own, brain = (onto(head.brain, head.affine, one.matrix, shape, affine) for one in pair)
+    (face, own), (seen, brain) = (
+        all_onto((head.face, head.brain), head.affine, one.matrix, shape, affine) for one in pair
+    )
     if np.count_nonzero(face & brain) > 1e-4 * np.count_nonzero(brain):
         raise Refused("face-doubt", "removing the face would cut into the brain")
     gone = onto(head.face, head.affine, pair.used.matrix, target.values.shape, target.affine)

@@ -129,6 +129,7 @@ def _optimise(
     if share < 1:
         method.SetMetricSamplingStrategy(method.REGULAR)
         method.SetMetricSamplingPercentage(share, seed=1)
+    method.SetMetricUseFixedImageGradientFilter(False)  # the metric asks for gradients of the moving image alone
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=step, minStep=least, numberOfIterations=60, relaxationFactor=0.8, gradientMagnitudeTolerance=1e-6
