@@ -5,7 +5,7 @@ import sys
 from snakemake.utils import min_version
 
 from scanprior import engine
-from scanprior.learning.catalogue import CANARY
+from scanprior.learning.catalogue import CANARY, CATALOGUE
 from scanprior.pipeline import job_name
 from scanprior.study import Study
 

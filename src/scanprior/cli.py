@@ -80,6 +80,7 @@ def stage(
     context: Annotated[str | None, typer.Option(help="pretrain: all, or d<draw>-f<fold>")] = None,
     arm: Annotated[str | None, typer.Option(help="train: the arm")] = None,
     draw: Annotated[list[int] | None, typer.Option(help="train: the draw; may be repeated")] = None,
+    workers: Annotated[int, typer.Option(help="index: processes that read pixels", min=1)] = 1,
 ) -> None:
     """Run one stage by hand: what the pipeline's rules call.
 
@@ -99,7 +100,11 @@ def stage(
         raise ConfigError(f"{name} has no such job in this study", hint=f"its jobs are: {jobs}")
     if "SCANPRIOR_ENGINE" in os.environ:
         engine.end_with_parent()
-    import_module(f"scanprior.stages.{name}").run(loaded, **wildcards, **({"draw": draw} if draw else {}))
+    if draw:
+        wildcards["draw"] = draw
+    if name == "index":
+        wildcards["workers"] = workers
+    import_module(f"scanprior.stages.{name}").run(loaded, **wildcards)
 
 
 @app.command()

@@ -134,6 +134,24 @@ def test_pixels_of_unwanted_series_are_not_read(tmp_path):
     assert {source.description: source.digest is None for source in found.sources} == {"T1": False, "T2": True}
 
 
+def test_two_processes_find_what_one_finds(tmp_path):
+    write(tmp_path, series(6), "good")
+    write(tmp_path, series(6, series="1.5")[:3] + series(6, series="1.5")[4:], "missing")
+    flat = series(6, series="1.6")
+    for dataset in flat:
+        dataset.PixelData = bytes(len(dataset.PixelData))
+    write(tmp_path, flat, "flat")
+    nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.eye(4)).to_filename(tmp_path / "v.nii.gz")
+    (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "v.nii.gz").read_bytes()[:-20])
+
+    def plain(found):
+        return [(*one.key, one.shape, one.digest, str(one.problem)) for one in found.sources], found.rejected
+
+    alone = plain(discover(tmp_path))
+    assert plain(discover(tmp_path, workers=2)) == alone
+    assert len({row[-1] for row in alone[0]}) == 4  # no problem, and three kinds of it
+
+
 def test_progress_reaches_its_total(tmp_path):
     write(tmp_path, series(6))
     seen = []

@@ -4,11 +4,12 @@ rule index:
         **outputs("index"),
     log:
         f"logs/{study.name}/index.log",
+    threads: 4
     params:
         **state("index"),
         listing=study.listing(),
     shell:
-        command("index")
+        command("index", "--workers {threads}")
 
 
 rule deidentify:

@@ -6,7 +6,7 @@ rule pretrain:
         **outputs("{prior}"),
     log:
         f"logs/{study.name}/{{prior}}.log",
-    priority: 10  # the longest jobs first
+    priority: 10  # others wait for it
     resources:
         mem_mb=4000,
         gpu=engine.gpus(study),
@@ -21,6 +21,13 @@ TOGETHER = study.config.engine.draws_per_job
 DRAWS = list(range(study.config.evaluation.draws))
 
 
+def weight(arm):
+    """Long jobs first, so that none runs alone at the end: small convolutions, other networks, the rest, canaries."""
+    if arm not in CATALOGUE:
+        return 0
+    return 1 + CATALOGUE[arm].network + ("cnn" in (arm, CATALOGUE[arm].partner))
+
+
 rule train:
     input:
         lambda w: reads("train", arm=w.arm, draw=w.draw),
@@ -30,6 +37,7 @@ rule train:
         f"logs/{study.name}/train-{{arm}}-{{draw}}.log",
     wildcard_constraints:
         arm="[a-z_]+" if TOGETHER == 1 else CANARY + "[a-z_]+",
+    priority: lambda w: weight(w.arm)
     resources:
         mem_mb=3000,
         gpu=engine.gpus(study),
@@ -67,6 +75,7 @@ for draws in [
             f"logs/{study.name}/train-{{arm}}-{draws[0]}-to-{draws[-1]}.log",
         wildcard_constraints:
             arm="|".join(study.config.arms),
+        priority: lambda w: weight(w.arm)
         resources:
             mem_mb=3000,
             gpu=engine.gpus(study),

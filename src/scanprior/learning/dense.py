@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from scanprior.learning.network import Dropout, Standardise
 from scanprior.patches.store import PatchStore, Size
 
-CHUNK = 256  # voxels at a time: windows of 13³ then fill 2 MB, which the cache of a core holds; 1024 took a quarter longer
+CHUNK = (
+    256  # voxels at a time: windows of 13³ then fill 2 MB, which the cache of a core holds; 1024 took a quarter longer
+)
 
 
 def to_convolution(network: nn.Module, size: Size) -> nn.Sequential:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import filecmp
 from collections import defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,25 +70,32 @@ def discover(
     skip: Set[Path] = frozenset(),
     voxels: bool = True,
     wanted: Callable[[Source], bool] = lambda _: True,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Found:
     """Read every header once and every pixel once; `skip` holds resolved files and folders that are no scans.
 
     Without `voxels`, and for sources that are not `wanted`, only headers are read: no digest, and cut or undecodable
     pixels go unnoticed.
-    `progress(done, total)` counts files, each of them twice (header and pixels).
+    Pixels are read by `workers` processes; the outcome is the same. `progress(done, total)` counts files, each of them
+    twice (header and pixels).
     """
     with quiet():
         return _discover(
             root.resolve(),
             walk(root, skip=skip),
             lambda source: voxels and wanted(source),
+            workers,
             progress or (lambda *_: None),
         )
 
 
 def _discover(
-    root: Path, delivery: Delivery, wanted: Callable[[Source], bool], progress: Callable[[int, int], None]
+    root: Path,
+    delivery: Delivery,
+    wanted: Callable[[Source], bool],
+    workers: int,
+    progress: Callable[[int, int], None],
 ) -> Found:
     rejected = list(delivery.rejected)
     total = 2 * (len(delivery.dicom) + len(delivery.nifti))
@@ -108,15 +117,18 @@ def _discover(
         step(1)
     sources: list[Source] = []
     for _, headers in sorted(groups.items()):
-        count = len(headers)
         headers, copies = _without_copies(headers)
         rejected += copies
-        sources.append(_from_dicom(headers, root, wanted))
-        step(count)
+        sources.append(_from_dicom(headers, root))
+        step(len(copies))
     participants = read_participants(root)
-    for path in delivery.nifti:
-        sources.append(_from_nifti(path, root, participants, wanted))
-        step(2)
+    sources += [_from_nifti(path, root, participants) for path in delivery.nifti]
+    step(len(delivery.nifti))
+    todo = [(source, wanted(source)) for source in sources]
+    sources = []
+    for source in _side_by_side(_read, todo, workers):
+        sources.append(source)
+        step(len(source.files))
     return Found(sorted(sources, key=lambda source: source.key), sorted(rejected, key=lambda item: item.path))
 
 
@@ -139,7 +151,7 @@ def _without_copies(headers: Sequence[Header]) -> tuple[list[Header], list[Rejec
     return [header for group in kept.values() for header in group], copies
 
 
-def _from_dicom(headers: Sequence[Header], root: Path, wanted: Callable[[Source], bool]) -> Source:
+def _from_dicom(headers: Sequence[Header], root: Path) -> Source:
     headers = sorted(headers, key=lambda header: (header.slice.position or (), header.instance, header.path))
     first = headers[0]
     folder = first.path.parent.name if first.path.parent != root else ""
@@ -165,18 +177,14 @@ def _from_dicom(headers: Sequence[Header], root: Path, wanted: Callable[[Source]
             raise Refused("truncated", f"{cut} of {len(headers)} files end inside their header")
         grid = geometry([header.slice for header in headers])
         _check_extent(grid.shape)
-        if not wanted(source):
-            return _with_grid(source, grid.shape, grid.affine)
-        return _with_voxels(source, assemble(read_images(source.files)).volume)
+        return _with_grid(source, grid.shape, grid.affine)
     except Refused as refused:
         return replace(source, problem=refused)
 
 
-def _from_nifti(
-    path: Path, root: Path, participants: dict[str, dict[str, str | None]], wanted: Callable[[Source], bool]
-) -> Source:
+def _from_nifti(path: Path, root: Path, participants: dict[str, dict[str, str | None]]) -> Source:
     facts = facts_of(path, root, participants)
-    source = Source(
+    return Source(
         kind="nifti",
         key=path.relative_to(root).as_posix(),
         names=(stem(path),),
@@ -192,16 +200,38 @@ def _from_nifti(
         sex=facts.sex,
         age=facts.age,
     )
-    try:
-        if not wanted(source):
-            shape, affine = read_grid(path)
-            _check_extent(shape)
-            return _with_grid(source, shape, affine)
-        volume = read_nifti(path)
-        _check_extent(volume.shape)
-        return _with_voxels(source, volume)
-    except Refused as refused:
-        return replace(source, problem=refused)
+
+
+def _read(task: tuple[Source, bool]) -> Source:
+    """The source with the digest of its voxels, or of a source that is not wanted with its grid alone."""
+    source, wanted = task
+    if source.problem is not None:
+        return source
+    with quiet():
+        try:
+            if source.kind == "dicom":
+                return _with_voxels(source, assemble(read_images(source.files)).volume) if wanted else source
+            if not wanted:
+                shape, affine = read_grid(source.files[0])
+                _check_extent(shape)
+                return _with_grid(source, shape, affine)
+            volume = read_nifti(source.files[0])
+            _check_extent(volume.shape)
+            return _with_voxels(source, volume)
+        except Refused as refused:
+            return replace(source, shape=None, spacing=None, affine=None, problem=refused)
+
+
+def _side_by_side(
+    read: Callable[[tuple[Source, bool]], Source], tasks: Sequence[tuple[Source, bool]], workers: int
+) -> Iterator[Source]:
+    """The results in the order of the tasks."""
+    if workers <= 1:
+        yield from map(read, tasks)
+        return
+    # Forked, because a spawned worker would read numpy and pydicom again; this process runs no threads here.
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        yield from pool.map(read, tasks)
 
 
 def _with_voxels(source: Source, volume: Volume) -> Source:

@@ -13,3 +13,6 @@ class Refused(Exception):  # noqa: N818 - a verdict on a scan, which every stage
         super().__init__(f"{reason}: {sentence}")
         self.reason = reason
         self.sentence = sentence
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[str, str]]:
+        return type(self), (self.reason, self.sentence)  # it comes back whole from another process

@@ -33,14 +33,15 @@ class Inputs(NamedTuple):
     skip: frozenset[Path]
 
 
-def run(study: Study) -> None:
-    """Write patients.parquet and scans.parquet with coarse values only, and private/<study>/ with the way back.
+def run(study: Study, *, workers: int = 1) -> None:
+    """Write patients.parquet and scans.parquet with coarse values only, and private/<study>/ with the way back; pixels
+    are read by `workers` processes.
 
     Raises:
         CohortError: with every problem at once; hospital ids stand in private/<study>/cohort-problems.txt only.
     """
     with open_stage(study, "index") as stage:
-        cohort = survey(study, progress=stage.progress)
+        cohort = survey(study, workers=workers, progress=stage.progress)
         patients, scans = patient_table(study, cohort), scan_table(study, cohort)
         for frame, column in ((patients, "patient"), (scans, "scan")):
             if frame[column].duplicated().any():
@@ -69,7 +70,9 @@ def check(study: Study) -> Cohort:
     return survey(study, voxels=False)
 
 
-def survey(study: Study, *, voxels: bool = True, progress: Callable[[int, int], None] | None = None) -> Cohort:
+def survey(
+    study: Study, *, voxels: bool = True, workers: int = 1, progress: Callable[[int, int], None] | None = None
+) -> Cohort:
     """Read tables and scans and join them; without `voxels` only the headers of the scans.
 
     Raises:
@@ -93,6 +96,7 @@ def survey(study: Study, *, voxels: bool = True, progress: Callable[[int, int], 
         skip=inputs.skip,
         voxels=voxels,
         wanted=lambda source: selected(source, rules.select),
+        workers=workers,
         progress=progress,
     )
     cohort = join(found, rules, labels=inputs.labels, patients=inputs.patients, maps=inputs.maps, voxels=voxels)
