@@ -31,7 +31,7 @@ patches: {size: [5, 5, 5], per_scan: 32}
 prior: {layers: [16, 8], epochs: EPOCHS}
 arms: [dbn, scratch, logistic]
 evaluation: {scheme: cv, folds: 2, draws: 2, budgets: [4, 6], trials: 2, margin: 0.05}
-engine: {shards: 2, accelerator: cpu}
+engine: {shards: 2, accelerator: cpu, draws_per_job: 2}
 """
 
 VOXEL = """

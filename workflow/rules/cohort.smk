@@ -19,6 +19,7 @@ rule deidentify:
         **outputs("deidentify/shard-{shard}"),
     log:
         f"logs/{study.name}/deidentify-{{shard}}.log",
+    priority: 5  # the longest of these; nothing that waits for it can run beside the last one
     resources:
         mem_mb=2000,
     params:
