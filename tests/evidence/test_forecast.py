@@ -1,5 +1,7 @@
 """What a cohort could show."""
 
+import math
+
 import pytest
 
 from scanprior.evidence.forecast import figure, forecast, spread_for, table
@@ -31,9 +33,20 @@ def test_nobody_to_test_detects_nothing():
 
 def test_the_sentence_warns_of_a_margin_out_of_reach():
     assert "stay inconclusive" not in forecast("dice", 200, 20, margin=0.03).sentence
-    one = forecast("auc", 36, 1, margin=0.02).sentence
+    one = forecast("dice", 36, 1, margin=0.02).sentence
     assert "stay inconclusive" in one and "1 draw," in one
 
 
 def test_a_rare_class_costs():
     assert spread_for("auc", 60, 1, positives=10).patients > spread_for("auc", 60, 1).patients
+
+
+def test_no_gain_is_promised_that_the_metric_does_not_allow():
+    found = forecast("auc", 36, 2, margin=0.02)
+    assert all(row.detectable <= 0.5 or math.isinf(row.detectable) for row in found.rows)
+    assert found.sentence == (
+        "With 36 test patients and 2 draws there is no gain of AUC that four of five such studies would find."
+    )
+    assert "none" in table(found)
+    few = forecast("auc", 60, 5, margin=0.05)
+    assert math.isfinite(few.rows[0].detectable) and few.rows[0].detectable <= 0.5

@@ -61,7 +61,8 @@ def forecast(metric: Metric, patients: int, draws: int, *, margin: float, level:
     """What a study with so many test patients and draws could show; `positives` of them in the smaller class (AUC)."""
     spreads = [spread_for(metric, patients, case, positives) for case in range(len(CASES))]
     rows = tuple(
-        _row(case, spread, patients, draws, margin, level) for case, spread in zip(CASES, spreads, strict=True)
+        _row(case, spread, patients, draws, margin, level, LARGEST[metric])
+        for case, spread in zip(CASES, spreads, strict=True)
     )
     most = next((1.5 * row.detectable for row in reversed(rows) if math.isfinite(row.detectable)), 4 * margin)
     gains = tuple(float(gain) for gain in np.linspace(0.0, most, STEPS))
@@ -107,15 +108,18 @@ def figure(found: Forecast) -> str:
     return "\n".join(lines)
 
 
-def _row(case: str, spread: Spread, patients: int, draws: int, margin: float, level: float) -> Row:
+def _row(case: str, spread: Spread, patients: int, draws: int, margin: float, level: float, largest: float) -> Row:
     at_margin = chances(margin, spread, patients, draws, margin=margin, level=level)
     at_zero = chances(0.0, spread, patients, draws, margin=margin, level=level)
     needed = patients_needed(2 * margin, spread, 2, draws, margin=margin, level=level)
     gain = detectable(spread, patients, draws, margin=margin, level=level)
+    gain = gain if gain <= largest else math.inf
     return Row(case, spread, gain, at_margin.helps, at_zero.equivalent, needed)
 
 
 DIFFER = {"favourable": "little", "usual": "as usual", "unfavourable": "much"}
+# The largest gain there can be: of the area under the curve from chance to perfection.
+LARGEST: dict[Metric, float] = {"auc": 0.5, "dice": 1.0, "accuracy": 1.0, "brier": 1.0, "log_loss": math.inf}
 NAMES = {
     "auc": "AUC",
     "dice": "Dice",
@@ -126,12 +130,14 @@ NAMES = {
 
 
 def _sentence(metric: Metric, rows: tuple[Row, ...], patients: int, draws: int, margin: float) -> str:
-    if not math.isfinite(rows[1].detectable):
-        return f"With {patients} test patients no gain of any size can be told from chance."
-    best, usual, worst = (_digits(row.detectable) for row in rows)
+    best, usual, worst = (_digits(row.detectable) if math.isfinite(row.detectable) else "none" for row in rows)
+    size = f"{patients} test patients and {draws} draw{'s' if draws > 1 else ''}"
+    if usual == "none":
+        but = "" if best == "none" else f" (one of {best} if patients differ little)"
+        return f"With {size} there is no gain of {NAMES[metric]} that four of five such studies would find{but}."
     text = (
-        f"With {patients} test patients and {draws} draw{'s' if draws > 1 else ''}, four of five such studies would "
-        f"find a true gain of {usual} {NAMES[metric]} ({best} if patients differ little, {worst} if they differ much)"
+        f"With {size}, four of five such studies would find a true gain of {usual} {NAMES[metric]} "
+        f"({best} if patients differ little, {worst} if they differ much)"
     )
     if rows[1].detectable > 2 * margin:
         return f"{text}; a gain as small as the declared margin of {margin:g} would most likely stay inconclusive."
