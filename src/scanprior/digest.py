@@ -123,7 +123,8 @@ def _known() -> dict[str, _Parsed]:
         kept = json.loads(CACHE.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return kept["parsed"] if kept["by"] == file_digest(Path(__file__)) else {}
+    ours = isinstance(kept, dict) and kept.get("by") == file_digest(Path(__file__))
+    return kept["parsed"] if ours else {}
 
 
 def _keep(known: dict[str, _Parsed]) -> None:
