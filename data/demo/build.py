@@ -74,7 +74,7 @@ def _write(raw: Path, known: Path, count: int, progress: Progress, spacing_mm: f
     progress(0, len(everybody))
     deliver_one = partial(deliver, raw, known, spacing_mm)
     # every patient's bytes depend on its own number only, so that they may be made in any order, by any number of processes
-    with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+    with ProcessPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         made = [pool.submit(deliver_one, p, screenshot=p.person.number in screenshots) for p in good]
         made += [pool.submit(deliver_one, p, trap=kind) for p, kind in zip(broken, kinds, strict=True)]
         for done, one in enumerate(as_completed(made), start=1):

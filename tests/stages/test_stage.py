@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from scanprior.errors import StageError
+from scanprior.stages import stage as stage_module
 from scanprior.stages.stage import open_stage, read_quarantine
 from scanprior.study import Study
 
@@ -123,3 +124,18 @@ def test_checkpoints_of_other_inputs_are_not_taken_over(study: Study, monkeypatc
 def test_missing_inputs_are_named(study: Study) -> None:
     with pytest.raises(StageError, match="the results of index are missing"), open_stage(study, "split"):
         pass
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_a_disk_that_fills_while_the_record_is_written_is_named(
+    study: Study, monkeypatch: pytest.MonkeyPatch, rests: bool
+) -> None:
+    def full() -> dict[str, str]:
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/SMITH")
+
+    monkeypatch.setattr(stage_module, "versions", full)
+    with pytest.raises(StageError, match="disk is full") as caught, open_stage(study, "index") as stage:
+        if rests:
+            stage.rest()
+    assert "SMITH" not in str(caught.value)
+    assert "disk is full" in json.loads((study.work / "failures" / "index@.json").read_text())["cause"]

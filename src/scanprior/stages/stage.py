@@ -60,6 +60,7 @@ class Stage:
         self._seeds: dict[str, int] = {}
         self._top: list[str] = []
         self._shown = 0.0
+        self.resting = False  # done, and waiting for other jobs of this process
         self._clock = Clock()
         self.progress(0, 1)
 
@@ -105,11 +106,7 @@ class Stage:
     def rest(self) -> None:
         """The work is done, and is published later: what the process does until then is not this job's."""
         self._clock.stop()
-
-    @property
-    def resting(self) -> bool:
-        """Whether `rest` was called."""
-        return self._clock.stopped
+        self.resting = True
 
     def _recall(self) -> None:
         """Take over the metrics that an interrupted run of the same job had logged."""
@@ -170,6 +167,7 @@ def open_stage(study: Study, name: str, *, job: str = "", **wildcards: Any) -> G
         study.results.mkdir(parents=True, exist_ok=True)
         stage = Stage(study, name, job, wildcards)
         yield stage
+        stage.resting = False  # a failure from here on is its own
         stage.publish()
     except BaseException as error:
         if stage is not None and stage.resting:  # another job of this process failed; this one's work is kept for it
