@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scanprior.report.annex import ArmCost, Failure, Histogram, PowerRow, Shortcut, SiteRow, Sites, WorstSite
+from scanprior.report.annex import ArmCost, Failure, Histogram, PowerRow, Shortcut, SiteRow, Sites, Worst, WorstSite
 from scanprior.report.content import (
     ArmRow,
     Check,
@@ -27,7 +27,6 @@ from scanprior.report.content import (
     ReportContent,
     Study,
     Verdict,
-    Worst,
 )
 
 ARMS = ("dbn", "scratch", "mlp", "cnn", "logistic", "pca_logistic", "dbn_bernoulli", "scratch_bernoulli")

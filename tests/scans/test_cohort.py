@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scanprior.scans.cohort import Rules, coded, join
+from scanprior.scans.cohort import Rules, join
 from scanprior.scans.discover import Found, Source, discover
 from scanprior.scans.labels import Columns
 from scanprior.scans.refused import Refused
@@ -235,12 +235,6 @@ def test_limit_takes_the_first_by_digest(tmp_path):
     few = joined(FOUR, tmp_path, limit=2)
     assert [p.identity for p in few.patients] == [p.identity for p in everyone.patients][:2]
     assert len(few.scans) == 2
-
-
-def test_codes_go_by_frequency():
-    assert coded(["x", "y", None, "y"]) == ["B", "A", None, "A"]
-    assert coded(["x", "y"]) == ["A", "B"]
-    assert coded([str(n) for n in range(28)])[-3:] == ["Z", "AA", "AB"]
 
 
 class TestLabelMaps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,15 @@ class Sites(NamedTuple):
     worst: WorstSite | None
     held_out: bool
     """whether each site was tested by models that had no label of it"""
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The patients with the lowest scores: a pseudonym, what is known of the patient (text), then scores."""
+
+    meaning: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float, ...], ...]
 
 
 class Failure(NamedTuple):

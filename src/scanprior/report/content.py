@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scanprior.report.annex import ArmCost, Failure, Histogram, PowerRow, Shortcut, Sites
+from scanprior.report.annex import ArmCost, Failure, Histogram, PowerRow, Shortcut, Sites, Worst
 
 Outcome = Literal["helps", "harms", "equivalent", "inconclusive", "stopped"]
 Table = tuple[tuple[str, ...], ...]
@@ -139,15 +139,6 @@ class Probabilities:
     """of arms, and of acting on `everyone`"""
     calibration: tuple[tuple[str, float, float, float], ...] = ()
     """(arm, slope, intercept, Brier score)"""
-
-
-@dataclass(frozen=True)
-class Worst:
-    """The patients with the lowest scores: a pseudonym, what is known of the patient (text), then scores."""
-
-    meaning: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str | float, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from scanprior.report.annex import Worst
 from scanprior.report.content import (
     ArmRow,
     ClassMean,
@@ -18,7 +19,6 @@ from scanprior.report.content import (
     Point,
     Probabilities,
     Verdict,
-    Worst,
 )
 from scanprior.report.numbers import count, listed
 

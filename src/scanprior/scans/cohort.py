@@ -137,17 +137,6 @@ def join(
     return Cohort(people, scans, aside, problems, _one_person(owned, rules.name))
 
 
-def coded(values: Sequence[str | None]) -> list[str | None]:
-    """Replace values by A, B, … Z, AA, … in order of frequency, ties by first appearance; None stays None."""
-    counts = Counter(value for value in values if value is not None)
-    return [None if value is None else _letters([v for v, _ in counts.most_common()].index(value)) for value in values]
-
-
-def _letters(number: int) -> str:
-    head = _letters(number // 26 - 1) if number >= 26 else ""
-    return head + chr(ord("A") + number % 26)
-
-
 def _owners(
     sources: Sequence[Source], rules: Rules, table: Table | None, problems: list[Problem]
 ) -> tuple[list[tuple[Source, str]], list[Source]]:

@@ -13,9 +13,10 @@ import pandas as pd
 
 from scanprior.errors import CohortError, ConfigError
 from scanprior.privacy.pseudonyms import file_pseudonym, identity_of, patient_pseudonym, scan_pseudonym
-from scanprior.scans.cohort import SELECTORS, Aside, Cohort, Rules, coded, join, selected
+from scanprior.scans.cohort import SELECTORS, Aside, Cohort, Rules, join, selected
 from scanprior.scans.discover import Source, discover
 from scanprior.scans.labels import Columns, Problem, missing_columns
+from scanprior.scans.lettered import lettered
 from scanprior.scans.table import Table, read_table
 from scanprior.stages.stage import open_stage
 from scanprior.study import Study
@@ -115,7 +116,7 @@ def patient_table(study: Study, cohort: Cohort) -> pd.DataFrame:
 
     The study's covariates are covariate_1, covariate_2, …, since a column's name may tell what a table's owner would not.
     """
-    sites = coded([person.site for person in cohort.patients])
+    sites = lettered([person.site for person in cohort.patients])
     own = {
         f"covariate_{number + 1}": pd.Series([_nth(p.covariates, number) for p in cohort.patients], dtype="float64")
         for number in range(len(study.config.cohort.columns.covariates))
@@ -145,7 +146,7 @@ def scan_table(study: Study, cohort: Cohort) -> pd.DataFrame:
     """index/scans.parquet: one row per usable scan, sorted by order; a patient's scans share a shard."""
     rank = {person.identity: person.order for person in cohort.patients}
     scans = cohort.scans
-    scanners = coded([scan.source.scanner.strip("\\") or None for scan in scans])
+    scanners = lettered([scan.source.scanner.strip("\\") or None for scan in scans])
     shards = [rank[scan.identity] % study.config.engine.shards for scan in scans]
     return pd.DataFrame(
         {

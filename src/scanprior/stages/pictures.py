@@ -12,8 +12,8 @@ import pandas as pd
 from scanprior.learning.slices import unpack
 from scanprior.patches.classes import class_indices
 from scanprior.pipeline import job_name
-from scanprior.report.annex import Failure
-from scanprior.report.content import Montage, Worst
+from scanprior.report.annex import Failure, Worst
+from scanprior.report.content import Montage
 from scanprior.report.numbers import score
 from scanprior.study import Study
 

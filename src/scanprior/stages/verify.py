@@ -11,9 +11,11 @@ from typing import NamedTuple
 from scanprior.errors import ScanpriorError
 from scanprior.privacy.audit import made_with
 from scanprior.privacy.crosswalk import Crosswalk, crosswalk_beside
+from scanprior.privacy.needles import Needles
 from scanprior.privacy.pseudonyms import date_offset, fingerprint, identity_of, read_key
 from scanprior.privacy.rules import kept_by
-from scanprior.privacy.secondpass import Dates, Finding, Needles, original_values, read_values, search_file
+from scanprior.privacy.second_parser import read_values
+from scanprior.privacy.secondpass import Dates, Finding, original_values, search_file
 
 
 class Originals(NamedTuple):
