@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import cache
 
@@ -62,9 +63,9 @@ class Needles:
 def harmless(text: str) -> bool:
     """Whether this program itself may write the text: vendors, imaging words, codes, and the words of its audit."""
     lower = text.lower()
-    words = re.findall(r"[a-z0-9]+", lower)
+    words = re.findall(r"[^\W_]+", lower)  # of any alphabet: a name in Cyrillic is no punctuation
     return lower.startswith(tuple(VENDORS)) or all(
-        word in _own_words() or re.fullmatch(r"\d{1,3}(mm)?", word) for word in words
+        word in _own_words() or re.fullmatch(r"\d{1,3}(mm)?", word, re.ASCII) for word in words
     )
 
 
@@ -80,8 +81,9 @@ def _own_words() -> frozenset[str]:
 def _spellings(kind: str, text: str) -> set[bytes]:
     texts = {text}
     if kind == "name":
-        parts = [part for part in re.split(r"[\^= ,]+", text) if part]
-        texts |= {part for part in parts if len(part) >= LEAST and not harmless(part)} | {
+        parts = [part for part in re.split(r"[\^= ,\ufffd]+", text) if part]
+        # Two signs of Chinese are a name as four Latin letters are.
+        texts |= {part for part in parts if len(part.encode()) >= LEAST and not harmless(part)} | {
             " ".join(parts),
             " ".join(reversed(parts)),
             "".join(parts),
@@ -97,7 +99,7 @@ def _spellings(kind: str, text: str) -> set[bytes]:
         }
         texts |= {text[:8]} if kind == "birth date" else ({text} if len(text) > 13 else set())
     found: set[bytes] = set()
-    for one in texts:
+    for one in texts if text.isascii() else set().union(*map(_forms, texts)):
         for charset in _CHARSETS if not one.isascii() else ("ascii",):
             try:
                 found.add(one.encode(charset).replace(b"\0", b"").lower())
@@ -106,15 +108,31 @@ def _spellings(kind: str, text: str) -> set[bytes]:
     return {spelling for spelling in found if len(spelling) >= LEAST}
 
 
+def _forms(text: str) -> set[str]:
+    """A text that is not ASCII in either case and width, its accents composed, apart (as macOS names files) and off."""
+    apart = unicodedata.normalize("NFD", text)
+    bare = "".join(c for c in apart if not unicodedata.combining(c))
+    forms = {
+        text,
+        unicodedata.normalize("NFC", text),
+        unicodedata.normalize("NFKC", text),
+        apart,
+        *([bare] if len(bare) >= LEAST else []),
+    }
+    return forms | {form.lower() for form in forms} | {form.upper() for form in forms}
+
+
 def _stands_alone(plain: bytes, at: int, spelling: bytes) -> bool:
     """Whether the match is a whole word or number: letters may touch digits, digits (of a hexadecimal name) no
-    letters."""
-    before, behind = plain[at - 1 : at] if at else b"", plain[at + len(spelling) : at + len(spelling) + 1]
-    if spelling[:1].isdigit() and (before.isalnum() or before == b"."):
+    letters, and a number between points is part of a UID."""
+    before, behind = plain[max(at - 2, 0) : at], plain[at + len(spelling) : at + len(spelling) + 2]
+    if spelling[:1].isdigit() and (before[-1:].isalnum() or (before[-1:] == b"." and before[:1].isdigit())):
         return False
-    if spelling[-1:].isdigit() and (behind.isalnum() or (behind == b"." and spelling.isdigit())):
+    if spelling[-1:].isdigit() and (behind[:1].isalnum() or (behind[:1] == b"." and behind[1:].isdigit())):
         return False
-    return not (spelling[:1].isalpha() and before.isalpha()) and not (spelling[-1:].isalpha() and behind.isalpha())
+    return not (spelling[:1].isalpha() and before[-1:].isalpha()) and not (
+        spelling[-1:].isalpha() and behind[:1].isalpha()
+    )
 
 
 def _certain(spelling: bytes) -> bool:

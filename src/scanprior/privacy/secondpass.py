@@ -13,6 +13,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,12 @@ from scanprior.privacy.sidevalues import is_beside, name_values, side_values
 _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "UN"))
 _IDS = frozenset((0x00100020, 0x00101000, 0x00080050, 0x00200010, 0x00101090, 0x00380010, 0x00181000, 0x00081010, 0x00100021,
                   0x00102154, 0x00101040, 0x00080080, 0x00080081, 0x00081040, 0x00321032, 0x00401001, 0x00400253, 0x00120040))  # fmt: skip
+
+_DECLARED = {"ISO_IR 101": "iso8859_2", "ISO_IR 109": "iso8859_3", "ISO_IR 110": "iso8859_4", "ISO_IR 144": "iso8859_5",
+             "ISO_IR 127": "iso8859_6", "ISO_IR 126": "iso8859_7", "ISO_IR 138": "iso8859_8", "ISO_IR 148": "iso8859_9",
+             "ISO_IR 203": "iso8859_15", "ISO_IR 166": "tis_620", "ISO_IR 13": "shift_jis", "ISO_IR 87": "iso2022_jp",
+             "ISO_IR 159": "iso2022_jp_2", "ISO_IR 149": "euc_kr", "ISO_IR 58": "gb2312", "GB18030": "gb18030", "GBK": "gbk"}  # fmt: skip
+_ESCAPE = re.compile(rb"\x1b[\x20-\x2f]+[\x30-\x7e]")
 
 
 class Finding(NamedTuple):
@@ -47,14 +54,14 @@ def original_values(path: Path, *, kept: frozenset[int] = frozenset()) -> set[tu
         name = path.name.split(".")[0]
         return named | _nifti_text(_unzipped(content)) | ({("file name", name)} if len(name) > 5 else set())
     found: set[tuple[str, str]] = set()
-    charset = "latin-1"
+    charsets = {"utf-8": None, "latin-1": None}  # in order; what an item declares is tried on all that follows
     for tag, vr, data in read_values(content):
-        vr = vr or DicomDictionary.get(tag, ("UN",))[0]
+        vr = DicomDictionary.get(tag, ("UN",))[0] if vr in ("", "UN") else vr
         if tag == 0x00080005:
-            charset = _charset(data)
+            charsets |= dict.fromkeys(_charsets(data))
         kind = _kind(tag, vr) if tag not in kept else ""
         if kind and len(data) >= LEAST:
-            found.update((kind, text) for text in _texts(data, charset) if _identifying(kind, text))
+            found.update((kind, text) for text in _texts(data, charsets) if _identifying(kind, text))
     return found
 
 
@@ -121,21 +128,27 @@ def _identifying(kind: str, text: str) -> bool:
     if kind in ("date", "birth date"):
         return bool(re.match(r"\d{8}", text)) and not text.startswith(("0000", "1900010", "00010101"))
     if kind in ("id", "name"):
-        return len(text) >= LEAST and len(set(text)) > 1 and not harmless(text)
-    return len(text) >= CERTAIN and len(set(text)) > 3 and bool(re.search(r"\w{3}", text)) and not harmless(text)
+        return len(text.encode()) >= LEAST and len(set(text)) > 1 and not harmless(text)
+    return (
+        len(text.encode()) >= CERTAIN and len(set(text)) > 3 and bool(re.search(r"\w{3}", text)) and not harmless(text)
+    )
 
 
-def _texts(data: bytes, charset: str) -> set[str]:
-    text = data.decode(charset, "replace") if charset else data.decode("latin-1")
-    return {part.strip(" \0\r\n\t") for part in re.split(r"\\", text)} - {""}
+def _texts(data: bytes, charsets: Iterable[str]) -> set[str]:
+    """The values in every declared character set: one value may change between several (PS3.5 section 6.1.2.5)."""
+    if data.isascii() and b"\x1b" not in data:
+        charsets = ("ascii",)
+    found: set[str] = set()
+    for charset in charsets:
+        plain = data if charset.startswith("iso2022") else _ESCAPE.sub(b"", data)
+        found.update(part.strip(" \0\r\n\t") for part in plain.decode(charset, "replace").split("\\"))
+    return found - {""}
 
 
-def _charset(data: bytes) -> str:
-    known = {"ISO_IR 192": "utf-8", "GB18030": "gb18030", "ISO_IR 13": "shift_jis", "ISO_IR 144": "iso8859_5", "ISO_IR 126": "iso8859_7",
-             "ISO_IR 127": "iso8859_6", "ISO_IR 138": "iso8859_8", "ISO_IR 101": "iso8859_2", "ISO 2022 IR 149": "euc_kr",
-             "ISO 2022 IR 87": "iso2022_jp", "ISO 2022 IR 58": "iso2022_cn"}  # fmt: skip
-    terms = data.decode("ascii", "replace").strip(" \0").split("\\")
-    return next((known[term] for term in reversed(terms) if term in known and known[term] != "iso2022_cn"), "latin-1")
+def _charsets(data: bytes) -> list[str]:
+    """Python's names of the character sets that (0008,0005) declares (PS3.3 section C.12.1.1.2)."""
+    terms = data.decode("ascii", "replace").strip(" \0").replace("ISO 2022 IR", "ISO_IR").split("\\")
+    return [_DECLARED[term.strip()] for term in terms if term.strip() in _DECLARED]
 
 
 def _nifti_text(content: bytes) -> set[tuple[str, str]]:
@@ -146,8 +159,14 @@ def _nifti_text(content: bytes) -> set[tuple[str, str]]:
     start = 352
     if len(content) >= 176:
         start = int(struct.unpack_from((">" if big else "<") + form, content, where)[0])
-    runs = re.findall(rb"[\x20-\x7e]{8,}", content[: min(max(start, 352), 1 << 20)])
-    return {("text", run.decode("latin-1").strip()) for run in runs if re.search(rb"[A-Za-z]{3}", run)}
+    head = content[: min(max(start, 352), 1 << 20)]
+    runs = {run.decode("ascii") for run in re.findall(rb"[\x20-\x7e]{8,}", head)}
+    for run in re.findall(rb"[\x20-\x7e\x80-\xff]{8,}", head):
+        for end in range(len(run), len(run) - 4, -1):  # a full field may cut its last character
+            with suppress(UnicodeDecodeError):
+                runs.add(run[:end].decode("utf-8"))
+                break
+    return {("text", run.strip()) for run in runs if re.search(r"[^\W\d_]{3}", run)}
 
 
 def _unzipped(content: bytes) -> bytes:
