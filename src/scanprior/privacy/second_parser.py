@@ -1,4 +1,4 @@
-"""Parser of DICOM data sets for the second pass, its own: elements of every depth before the pixels, as bytes.
+"""Parser of DICOM data sets for the second pass, its own: elements of every depth but the pixels, as bytes.
 
 Nothing of pydicom's reader is used: what one parser skips, the other finds.
 """
@@ -12,19 +12,21 @@ from contextlib import suppress
 from typing import NamedTuple
 
 _LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+_SEQUENCE_ENDS = 0xFFFEE0DD
 _DEFLATED, _BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 
 
 class Value(NamedTuple):
-    """One element: tag, VR ("" when unknown), value bytes."""
+    """One element: tag, VR ("" when unknown), value bytes, in how many sequences it lies."""
 
     tag: int
     vr: str
     data: bytes
+    depth: int = 0
 
 
 def read_values(content: bytes) -> list[Value]:
-    """All elements of a DICOM file before its pixels, at every depth; what cannot be parsed ends the list."""
+    """All elements of a DICOM file but pixels, at every depth; what cannot be parsed ends the list."""
     found: list[Value] = []
     with suppress(struct.error, IndexError, zlib.error, UnicodeDecodeError, RecursionError):
         found.extend(_elements(content))
@@ -49,20 +51,33 @@ def _elements(content: bytes) -> Iterator[Value]:
     yield from _walk(content, at, len(content), explicit=explicit, order=order)
 
 
-def _walk(content: bytes, at: int, end: int, *, explicit: bool, order: str) -> Iterator[Value]:
+def _walk(content: bytes, at: int, end: int, *, explicit: bool, order: str, depth: int = 0) -> Iterator[Value]:
     while at + 8 <= end:
         value, after = _next(content, at, explicit=explicit, order=order)
+        endless = content[after - 4 : after] == b"\xff\xff\xff\xff" and not value.data
         if value.tag >> 16 == 0x7FE0:
-            return
+            at = _after_fragments(content, after, order) if endless else after
+            continue
         if value.tag >> 16 == 0xFFFE:  # items and their ends: what is inside follows
+            depth -= value.tag == _SEQUENCE_ENDS
             at += 8
             continue
         if value.data[:4] == struct.pack(order + "HH", 0xFFFE, 0xE000) and after <= end:
             inner = explicit and value.vr != "UN"
-            yield from _walk(value.data, 0, len(value.data), explicit=inner, order=order)
+            yield from _walk(value.data, 0, len(value.data), explicit=inner, order=order, depth=depth + 1)
         else:
-            yield value
+            yield value._replace(depth=depth)
+            depth += endless
         at = after
+
+
+def _after_fragments(content: bytes, at: int, order: str) -> int:
+    while True:
+        group, number, length = struct.unpack_from(order + "HHI", content, at)
+        at += 8
+        if group << 16 | number == _SEQUENCE_ENDS:
+            return at
+        at += length
 
 
 def _next(content: bytes, at: int, *, explicit: bool, order: str) -> tuple[Value, int]:

@@ -32,6 +32,7 @@ _DECLARED = {"ISO_IR 101": "iso8859_2", "ISO_IR 109": "iso8859_3", "ISO_IR 110":
              "ISO_IR 127": "iso8859_6", "ISO_IR 126": "iso8859_7", "ISO_IR 138": "iso8859_8", "ISO_IR 148": "iso8859_9",
              "ISO_IR 203": "iso8859_15", "ISO_IR 166": "tis_620", "ISO_IR 13": "shift_jis", "ISO_IR 87": "iso2022_jp",
              "ISO_IR 159": "iso2022_jp_2", "ISO_IR 149": "euc_kr", "ISO_IR 58": "gb2312", "GB18030": "gb18030", "GBK": "gbk"}  # fmt: skip
+ALWAYS = ("utf-8", "latin-1")  # tried whatever is declared
 _ESCAPE = re.compile(rb"\x1b[\x20-\x2f]+[\x30-\x7e]")
 
 
@@ -54,11 +55,11 @@ def original_values(path: Path, *, kept: frozenset[int] = frozenset()) -> set[tu
         name = path.name.split(".")[0]
         return named | _nifti_text(_unzipped(content)) | ({("file name", name)} if len(name) > 5 else set())
     found: set[tuple[str, str]] = set()
-    charsets = {"utf-8": None, "latin-1": None}  # in order; what an item declares is tried on all that follows
-    for tag, vr, data in read_values(content):
+    charsets = dict.fromkeys(ALWAYS)  # in order; what an item declares is tried on all that follows
+    for tag, vr, data, _ in read_values(content):
         vr = DicomDictionary.get(tag, ("UN",))[0] if vr in ("", "UN") else vr
         if tag == 0x00080005:
-            charsets |= dict.fromkeys(_charsets(data))
+            charsets |= dict.fromkeys(declared_charsets(data))
         kind = _kind(tag, vr) if tag not in kept else ""
         if kind and len(data) >= LEAST:
             found.update((kind, text) for text in _texts(data, charsets) if _identifying(kind, text))
@@ -140,12 +141,17 @@ def _texts(data: bytes, charsets: Iterable[str]) -> set[str]:
         charsets = ("ascii",)
     found: set[str] = set()
     for charset in charsets:
-        plain = data if charset.startswith("iso2022") else _ESCAPE.sub(b"", data)
-        found.update(part.strip(" \0\r\n\t") for part in plain.decode(charset, "replace").split("\\"))
+        found.update(part.strip(" \0\r\n\t") for part in decoded(data, charset).split("\\"))
     return found - {""}
 
 
-def _charsets(data: bytes) -> list[str]:
+def decoded(data: bytes, charset: str) -> str:
+    """The text in one of several character sets that it changes between; what belongs to another is replaced."""
+    plain = data if charset.startswith("iso2022") else _ESCAPE.sub(b"", data)
+    return plain.decode(charset, "replace")
+
+
+def declared_charsets(data: bytes) -> list[str]:
     """Python's names of the character sets that (0008,0005) declares (PS3.3 section C.12.1.1.2)."""
     terms = data.decode("ascii", "replace").strip(" \0").replace("ISO 2022 IR", "ISO_IR").split("\\")
     return [_DECLARED[term.strip()] for term in terms if term.strip() in _DECLARED]

@@ -15,7 +15,15 @@ from scanprior.privacy.needles import Needles
 from scanprior.privacy.pseudonyms import date_offset, fingerprint, identity_of, read_key
 from scanprior.privacy.rules import kept_by
 from scanprior.privacy.second_parser import read_values
-from scanprior.privacy.secondpass import Dates, Finding, original_values, search_file
+from scanprior.privacy.secondpass import (
+    ALWAYS,
+    Dates,
+    Finding,
+    declared_charsets,
+    decoded,
+    original_values,
+    search_file,
+)
 
 
 class Originals(NamedTuple):
@@ -33,7 +41,7 @@ def originals_of(files: Iterable[Path], *, extra: Iterable[str] = (), kept: froz
     for file in files:
         try:
             values |= original_values(file, kept=kept)
-            identities.add(_identity(file))
+            identities |= _identities(file)
         except OSError:
             continue
     values |= {("id", text) for text in identities if len(text) > 3 and not text.startswith(("name:", "study:"))}
@@ -91,12 +99,16 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (path for name in sorted(files) if (path := Path(place) / name).is_file())
 
 
-def _identity(file: Path) -> str:
-    """The patient's identity as the first pass would write it, read by this pass's own parser."""
-    found = {0x00100020: "", 0x00100010: "", 0x00100030: "", 0x0020000D: ""}
+def _identities(file: Path) -> set[str]:
+    """The patient's identity as the first pass would write it, read by this pass's own parser in every character set
+    that the file declares."""
+    found = {0x00100020: b"", 0x00100010: b"", 0x00100030: b"", 0x0020000D: b""}
+    charsets = dict.fromkeys(ALWAYS)
     if file.name.lower().endswith((".nii", ".nii.gz")):
-        return ""
+        return set()
     for value in read_values(file.read_bytes()):
-        if value.tag in found and not found[value.tag]:
-            found[value.tag] = value.data.decode("latin-1").strip(" \0")
-    return identity_of(*found.values())
+        if value.tag == 0x00080005:
+            charsets |= dict.fromkeys(declared_charsets(value.data))
+        if value.tag in found and not value.depth:
+            found[value.tag] = value.data
+    return {identity_of(*(decoded(data, charset) for data in found.values())) for charset in charsets}
