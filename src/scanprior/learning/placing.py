@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -19,6 +18,7 @@ from typing_extensions import override
 
 from scanprior.energy.step import STATS_ROWS, Stats
 from scanprior.energy.velocity import Diverged
+from scanprior.learning.adam_stepper import AdamStepper
 from scanprior.learning.network import ConvLayer, Convolution, set_convolutions
 
 AXES = 3
@@ -51,8 +51,8 @@ class Placer(nn.Module):
         return functional.linear(v.flatten(1), self.weight, self.bias)
 
 
-class PlacingStepper(nn.Module):
-    """Trains `net` on rows of voxels with their standardised place at the end; Adam's moments and step count are its state.
+class PlacingStepper(AdamStepper):
+    """Trains `net` on rows of voxels with their standardised place at the end; draws no random number.
 
     Args:
         size: sides of the patch.
@@ -60,33 +60,17 @@ class PlacingStepper(nn.Module):
     """
 
     def __init__(self, net: Placer, *, size: Sequence[int], steps: int, learning_rate: float = RATE) -> None:
-        super().__init__()
-        self.net, self.size, self.steps, self.learning_rate = net, tuple(size), steps, learning_rate
-        self.step = 0
-        self._restored: dict[str, Any] | None = None
-        self._made: torch.optim.Optimizer | None = None
-
-    @property
-    def _adam(self) -> torch.optim.Optimizer:
-        """The optimiser, on the device of the weights, as the state says."""
-        if self._made is None:
-            weights = [p for p in self.net.parameters() if p.ndim > 1]
-            biases = [p for p in self.net.parameters() if p.ndim == 1]
-            self._made = torch.optim.AdamW(
-                [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": biases, "weight_decay": 0.0}],
-                lr=self.learning_rate, fused=True,
-            )  # fmt: skip
-            if self._restored is not None:
-                self._made.load_state_dict(self._restored["adam"])
-        return self._made
+        super().__init__(steps=steps, seed=0, learning_rate=learning_rate)
+        self.net, self.size = net, tuple(size)
 
     @override
-    def get_extra_state(self) -> dict[str, Any]:
-        return {"step": self.step, "adam": self._adam.state_dict()}
-
-    @override
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.step, self._restored, self._made = int(state["step"]), state, None
+    def optimiser(self) -> torch.optim.Optimizer:
+        weights = [p for p in self.net.parameters() if p.ndim > 1]
+        biases = [p for p in self.net.parameters() if p.ndim == 1]
+        return torch.optim.AdamW(
+            [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": biases, "weight_decay": 0.0}],
+            lr=self.learning_rate, fused=True,
+        )  # fmt: skip
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, relative to the full one."""
@@ -98,7 +82,7 @@ class PlacingStepper(nn.Module):
         Raises:
             Diverged: when the loss is no longer a finite number.
         """
-        adam, batch, loss = self._adam, torch.empty(0), torch.zeros(())
+        (adam, _), batch, loss = self.tools, torch.empty(0), torch.zeros(())
         for batch in batches:
             loss = self.error(batch)
             for group in adam.param_groups:
