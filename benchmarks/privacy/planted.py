@@ -117,7 +117,7 @@ def measure(place: Path, planted: dict[str, Attack], profile: str, options: tupl
     for line in lines:
         if line["outcome"] == "written":
             attack = planted[by_label[line["file"]]]
-            data = (out / line["patient"] / line["output"]).read_bytes()
+            data = (out / line["output"]).read_bytes()
             for what in survivors(data):
                 category = attack.categories.get(int(what.split()[1]), what) if what.startswith("token") else what
                 if not allowed(category, attack.bundle):

@@ -14,7 +14,7 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK
 
 import typer
 
-from scanprior.errors import ConfigError, ScanpriorError, StageError
+from scanprior.errors import ConfigError, ScanpriorError, StageError, explain
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -269,6 +269,11 @@ def main() -> None:
             raise
         print(f"scanprior: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception as error:  # a fault of the program: its text, and the paths in a traceback, may name a patient
+        if "SCANPRIOR_DEBUG" in os.environ:
+            raise
+        print(f"scanprior: {explain(error)}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("scanprior: interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -152,7 +152,9 @@ class Evaluation(Section):
         0, ge=0, description="labelled patients whose labels are put aside to play the unlabelled archive"
     )
     budgets: tuple[int, ...] = Field((8, 16, 24), description="labelled patients an arm may use, validation included")
-    draws: int = Field(5, ge=1, description="seeded choices of labelled patients (cv: repeats)")
+    draws: int = Field(
+        5, ge=1, description="seeded choices of labelled patients (cv: repeats); with one there is no verdict"
+    )
     metric: Literal["auc", "log_loss", "brier", "accuracy", "dice"] | None = Field(
         None, description="default: dice for voxel tasks, auc for patient tasks"
     )

@@ -86,6 +86,15 @@ def test_a_scanner_that_tells_the_label_is_suspect_and_noise_is_not():
     assert not found["site"].suspect and not found["age"].suspect and found["age"].levels == 3
 
 
+def test_a_perfect_shortcut_is_suspect_among_many_covariates():
+    """Holm multiplies p by the covariates: the smallest p that can be told must still be small enough."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({f"noise {number}": rng.choice(["A", "B"], 60) for number in range(14)})
+    table["site"] = ["A"] * 30 + ["B"] * 30
+    found = {row.name: row.suspect for row in shortcuts(table, [0] * 30 + [1] * 30, seed=1)}
+    assert [name for name, suspect in found.items() if suspect] == ["site"]
+
+
 def test_shortcuts_of_a_healthy_cohort_rarely_look_suspect():
     flagged = 0
     for seed in range(60):

@@ -33,8 +33,14 @@ def test_nobody_to_test_detects_nothing():
 
 def test_the_sentence_warns_of_a_margin_out_of_reach():
     assert "stay inconclusive" not in forecast("dice", 200, 20, margin=0.03).sentence
-    one = forecast("dice", 36, 1, margin=0.02).sentence
-    assert "stay inconclusive" in one and "1 draw," in one
+    few = forecast("dice", 36, 2, margin=0.02).sentence
+    assert "stay inconclusive" in few and "2 draws," in few
+
+
+def test_one_draw_promises_no_verdict():
+    found = forecast("dice", 36, 1, margin=0.02)
+    assert found.sentence.startswith("With 36 test patients and 1 draw no verdict is possible")
+    assert all(row.helps_at_margin == 0 and row.needed is not None and row.needed.draws > 1 for row in found.rows)
 
 
 def test_a_rare_class_costs():

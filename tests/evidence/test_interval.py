@@ -66,9 +66,10 @@ def test_draws_that_differ_widen_the_interval():
     assert width[1] > 1.5 * width[0]
 
 
-def test_one_draw_gives_patients_only_and_says_so():
+def test_one_draw_gives_no_interval_and_says_why():
     primary = infer(np.random.default_rng(0).normal(size=(1, 2, 30))).primary
-    assert np.isfinite(primary.low) and primary.se_draws == 0 and "one draw only" in primary.note
+    assert np.isfinite(primary.estimate) and np.isnan([primary.low, primary.high]).all()
+    assert "says nothing about other choices of labelled patients" in primary.note
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,11 @@ def test_detectable_auc_gain_agrees_with_the_table_of_the_field():
     np.testing.assert_allclose(found, (0.12, 0.09), atol=0.01)
 
 
+def test_one_draw_can_show_nothing():
+    assert chances(0.5, Spread(0.01, 0.0), 100, 1, margin=0.02) == (0, 0, 0, 1)
+    assert detectable(Spread(0.01, 0.0), 100, 1, margin=0.02) == np.inf
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.floats(-0.2, 0.2), st.floats(0.001, 0.3), st.floats(0, 0.05), st.integers(2, 300), st.integers(1, 20))
 def test_chances_add_to_one(effect, by_patients, by_draws, patients, draws):

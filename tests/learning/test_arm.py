@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scanprior.learning.arm import Epoch, OneClass, check_classes, judged, log_softmax, trial_settings, validation
+from scanprior.learning.arm import (
+    Epoch,
+    OneClass,
+    check_classes,
+    judged,
+    log_softmax,
+    merit,
+    trial_settings,
+    validation,
+)
 
 SPACE: Any = {"rate": (0.1, 0.2, 0.3), "decay": (1.0, 2.0)}
 
@@ -27,6 +36,11 @@ def test_the_first_trial_takes_the_defaults_and_others_share_what_arms_share() -
     assert {one["rate"] for one in tried} == {0.1, 0.2, 0.3}
     other = {"extra": (5.0,), **SPACE}
     assert [trial_settings(other, trial, seeds)["rate"] for trial in range(1, 30)] == [one["rate"] for one in tried]
+
+
+def test_what_diverged_is_never_chosen() -> None:
+    order = [(0.9, 0.1), (0.9, 0.3), (0.5, 0.1), (0.5, float("nan")), (float("nan"), 0.1)]
+    assert sorted(order, key=lambda one: merit(*one), reverse=True) == order
 
 
 def test_the_score_is_the_loss_of_patients_and_the_balanced_accuracy_of_patches() -> None:

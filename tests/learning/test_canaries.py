@@ -43,6 +43,20 @@ def test_labels_are_dealt_out_within_the_fold_that_tests_them() -> None:
     assert len(seen) > 10 and cohort.labels == labels
 
 
+def test_labels_are_dealt_again_while_a_training_side_has_one_class() -> None:
+    """Two to train and two to validate: a third of the deals leave one class to train on."""
+    names = NAMES[:4]
+    patches = pd.DataFrame({"row": range(4), "patient": names, "i": 0, "j": 0, "k": 0})
+    cohort = PatientCohort(PatchStore([], SIZE), patches, dict(zip(names, [0, 0, 1, 1], strict=True)), ("well", "ill"))
+    cells = [Cell(0, 4, tuple(names[:2]), tuple(names[2:]), ())]
+    dealt = [deal_patients(cohort, cells, permuted_labels, seed).labels for seed in range(30)]
+    assert all(labels[names[0]] != labels[names[1]] for labels in dealt)
+    assert len({tuple(labels.values()) for labels in dealt}) == 4
+    # Where it can't be, it ends all the same.
+    one = PatientCohort(PatchStore([], SIZE), patches, dict.fromkeys(names, 0), ("well", "ill"))
+    assert deal_patients(one, cells, permuted_labels, 0).labels == dict.fromkeys(names, 0)
+
+
 def voxel_cohort(folder: Path) -> VoxelCohort:
     scans = [scan(number) for number in range(8)]
     rows, centres, targets = [], [], []

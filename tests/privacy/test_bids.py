@@ -192,6 +192,46 @@ def test_a_plain_tree_keeps_folders_pairs_and_channels(tmp_path):
     assert json.loads(sidecar.read_text()) == {"EchoTime": 0.02} and sidecar.with_suffix(".nii.gz").is_file()
 
 
+def test_a_family_name_that_is_an_imaging_word_does_not_stay(tmp_path):
+    for family in ("Bravo", "Long", "Sharp"):
+        image(tmp_path / "raw" / family / "T1.nii.gz")
+    done = deidentify_folder(tmp_path / "raw", tmp_path / "out", key=KEY)
+    folders = {file.relative_to(tmp_path / "out").parts[0] for file in (tmp_path / "out").rglob("*.nii.gz")}
+    assert done.files == {"written": 3} and done.patients == 3 and len(folders) == 3
+    assert not folders & {"Bravo", "Long", "Sharp"}
+
+
+def test_two_files_that_would_get_one_name_are_not_written_over_each_other(tmp_path):
+    image(tmp_path / "raw/A.nii.gz")
+    image(tmp_path / "raw/A.NII.GZ", (5, 5, 5))
+    done = deidentify_folder(tmp_path / "raw", tmp_path / "out", key=KEY)
+    assert done.files == {"written": 1, "quarantined": 1} and done.reasons == {"same-name": 1}
+
+
+@pytest.mark.parametrize("description", [{"License": ["CC0"]}, {"License": {"a": 1}}, {"License": 7}, []])
+def test_a_strange_description_spoils_nothing(tmp_path, description):
+    image(tmp_path / "raw/sub-1/anat/sub-1_T1w.nii.gz")
+    text(tmp_path / "raw/dataset_description.json", json.dumps(description))
+    done = deidentify_folder(tmp_path / "raw", tmp_path / "out", key=KEY)
+    assert done.files == {"written": 2}
+    assert "License" not in json.loads((tmp_path / "out/dataset_description.json").read_text())
+
+
+def test_a_description_of_nothing_is_not_said_to_be_written(tmp_path):
+    text(tmp_path / "raw/sub-1/anat/sub-1_T1w.nii.gz", "no image")
+    text(tmp_path / "raw/dataset_description.json", {"Name": "x"})
+    text(tmp_path / "raw/participants.json", {})
+    done = deidentify_folder(tmp_path / "raw", tmp_path / "out", key=KEY)
+    assert done.files == {"quarantined": 3} and done.reasons == {"unreadable": 1, "no-image": 2}
+
+
+def test_a_number_too_large_for_a_float_spoils_no_sidecar(tmp_path):
+    image(tmp_path / "raw/sub-1/anat/sub-1_T1w.nii.gz")
+    text(tmp_path / "raw/sub-1/anat/sub-1_T1w.json", '{"EchoTime": 0.02, "RepetitionTime": 1' + "0" * 400 + "}")
+    deidentify_folder(tmp_path / "raw", tmp_path / "out", key=KEY)
+    assert json.loads(one(tmp_path / "out", "*_T1w.json").read_text()) == {"EchoTime": 0.02}
+
+
 @pytest.mark.parametrize("label", ["T1w", "mprage", "t1mprage", "3T", "01", "rest", "AP", "2mm", "highres", "m06"])
 def test_imaging_words_stay_in_names(label):
     assert is_plain(label)

@@ -67,6 +67,7 @@ def test_nothing_is_found_without_needles_or_in_too_little():
 def test_words_that_the_program_writes_itself_accuse_nobody():
     assert harmless("SIEMENS")
     assert harmless("AXIAL 3mm")
+    assert not harmless("Philips^John")
     assert not any(map(harmless, ("Müllerstein", "Пушкарёв", "山田")))
     needles = Needles([("name", "Axial^Zebediah")])
     assert needles.find(b"axial", words=True) == set()

@@ -51,6 +51,24 @@ def test_only_voxels_scaling_and_geometry_survive(tmp_path, kind, dtype):
     assert after.header.get_data_dtype() == np.dtype(dtype) and len(after.header.extensions) == 0
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.int8, np.float64])
+def test_every_kind_of_number_can_be_written(tmp_path, dtype):
+    nib.save(nib.Nifti1Image(np.arange(60).reshape(3, 4, 5).astype(dtype), np.eye(4), dtype=dtype), tmp_path / "a.nii")
+    (tmp_path / "out.nii.gz").write_bytes(encode_nifti(read_nifti(tmp_path / "a.nii")))
+    made = nib.load(tmp_path / "out.nii.gz")
+    assert made.header.get_data_dtype() == np.dtype(dtype)
+    assert np.array_equal(np.asarray(made.dataobj.get_unscaled()), np.arange(60).reshape(3, 4, 5))
+
+
+def test_an_unknown_unit_is_no_fault(tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros((3, 3, 3), np.int16), np.eye(4)), tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[123] = 7  # xyzt_units
+    (tmp_path / "a.nii").write_bytes(content)
+    (tmp_path / "out.nii").write_bytes(encode_nifti(read_nifti(tmp_path / "a.nii"), compress=False))
+    assert nib.load(tmp_path / "out.nii").header.get_xyzt_units()[0] == "mm"
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     file, _, _ = leaky(tmp_path)
     assert encode_nifti(read_nifti(file)) == encode_nifti(read_nifti(file))

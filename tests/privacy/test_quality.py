@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scanprior.privacy.heads import Grid
 from scanprior.privacy.picture import before_and_after
 from scanprior.privacy.quality import Entry, keep, page
-from scanprior.privacy.series import Grid, Outcome
+from scanprior.privacy.series import Outcome
 from scanprior.stages.deidentify import _keep_picture, _write_page
 
 
@@ -70,3 +71,12 @@ def test_the_stage_notes_heads_and_writes_the_page_for_its_owner_alone(tmp_path,
         made = private / "faces.html"
         assert "S-1 (P-1)" in made.read_text() and stat.S_IMODE(made.stat().st_mode) == 0o600
         assert sorted(file.name for file in (private / "faces").iterdir()) == [".lock", "S-1.json", "S-1.png"]
+
+
+def test_a_head_that_is_no_longer_looked_at_leaves_the_page(tmp_path):
+    private = tmp_path / "private"
+    stage = SimpleNamespace(study=SimpleNamespace(private=private))
+    (private / "faces").mkdir(parents=True)
+    keep(private / "faces", Entry("S-1", "P-1", "removed", 0.9, 0.1), picture())
+    _keep_picture(stage, "S-1", "P-1", Outcome(face="kept"))
+    assert list((private / "faces").iterdir()) == []

@@ -92,5 +92,9 @@ def test_the_best_rival_stands_below_the_verdict(low: float, high: float, mark: 
     assert told[0] == mark
     assert said in told[1]
     assert f"{high:+.3f}".replace("-", "−") in told[1]
+    held = replace(content, differences=tuple(replace(row, p_adjusted=0.15) for row in content.differences))
+    if low > 0 or high < 0:
+        told = lines(held)["Rivals"]
+        assert told[0] == "look" and "is not shown to do better than cnn" in told[1] and "Holm p 0.15" in told[1]
     assert lines(replace(content, best_other="scratch"))["Rivals"][0] == "good"
     assert lines(replace(content, differences=()))["Rivals"][0] == "look"

@@ -112,6 +112,9 @@ def test_no_primary_comparison_is_no_verdict() -> None:
     assert said.facts == "The study has no arm with a prior."
 
 
+LOSS = Difference("dbn", "scratch", None, -0.01, -0.015, -0.005)
+
+
 @pytest.mark.parametrize(
     ("value", "needles"),
     [
@@ -129,9 +132,28 @@ def test_no_primary_comparison_is_no_verdict() -> None:
     ],
 )
 def test_label_multiplier(value: Multiplier | None, needles: tuple[str, ...]) -> None:
-    sentence = multiplier(value, 0.95)
+    gain = Difference("dbn", "scratch", None, 0.01, 0.005, 0.015)
+    sentence = multiplier(value, 0.95, gain if value is None or (value.estimate or 2) > 1 else LOSS)
     for needle in needles:
         assert needle in sentence
+
+
+def test_no_saving_is_claimed_where_the_difference_is_open() -> None:
+    open_ = Difference("dbn", "scratch", None, 0.01, -0.001, 0.015)
+    sentence = multiplier(Multiplier(1.7, 1.2, 2.6), 0.95, open_)
+    assert sentence.startswith("A saving of labels is not shown, since the difference is not")
+    assert "1.2× to 2.6×" in sentence and "needs" not in sentence
+
+
+def test_without_an_interval_nothing_is_said_of_what_would_decide_it() -> None:
+    content = voxel_content("inconclusive")
+    assert content.verdict is not None
+    nan = float("nan")
+    verdict = replace(
+        content.verdict, primary=Difference("dbn", "scratch", None, 0.1, nan, nan), note="one draw", draws=1
+    )
+    facts = opening(replace(content, verdict=verdict)).facts
+    assert "one draw" in facts and "decide" not in facts
 
 
 def test_banners_mark_what_is_no_finding() -> None:

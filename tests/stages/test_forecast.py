@@ -53,6 +53,14 @@ def test_more_of_everything_takes_longer(tmp_path: Path) -> None:
     more_scans = forecast(study(tmp_path), SIZE._replace(heads=120, raw_mb=300, raw_megavoxels=172), cores=2)
     assert more_scans.stages["deidentify"] > 1.5 * few.stages["deidentify"]
     assert more_scans.disk_mb > 1.8 * few.disk_mb - 50
+    centres = {
+        "cohort": {"scans": "raw", "labels": "l.csv", "columns": {"site": "centre"}},
+        "evaluation": {"scheme": "sites"},
+    }
+    one, four = (
+        forecast(study(tmp_path, **centres), SIZE._replace(sites=number), cores=2).stages["train"] for number in (1, 4)
+    )
+    assert four > 3 * one
     kept = forecast(study(tmp_path, privacy={"faces": "keep"}), SIZE, cores=2)
     assert kept.stages["deidentify"] < few.stages["deidentify"]
 

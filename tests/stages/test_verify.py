@@ -61,6 +61,19 @@ def test_what_the_first_pass_wrote_passes_and_a_copied_name_does_not(source, tmp
         assert {finding.kind for finding in verify(source, out, KEY)} == {"name"}
 
 
+def test_what_could_not_be_read_is_not_called_clean(source, tmp_path, monkeypatch):
+    scan(source, "a")
+    deidentify_folder(source, tmp_path / "out", key=KEY, faces="keep")
+
+    def closed(*_, **__):
+        raise PermissionError(13, "closed", str(source / "a"))
+
+    monkeypatch.setattr("scanprior.stages.verify.original_values", closed)
+    with pytest.raises(ScanpriorError, match="1 files of SRC cannot be read") as caught:
+        verify(source, tmp_path / "out", KEY)
+    assert str(tmp_path) not in str(caught.value)
+
+
 def test_it_refuses_in_words_where_nothing_can_be_judged(source, tmp_path):
     scan(source, "a")
     (tmp_path / "empty").mkdir()

@@ -132,6 +132,10 @@ NAMES = {
 def _sentence(metric: Metric, rows: tuple[Row, ...], patients: int, draws: int, margin: float) -> str:
     best, usual, worst = (_digits(row.detectable) if math.isfinite(row.detectable) else "none" for row in rows)
     size = f"{patients} test patients and {draws} draw{'s' if draws > 1 else ''}"
+    if draws < 2:
+        return (
+            f"With {size} no verdict is possible, since one draw says nothing about other choices of labelled patients."
+        )
     if usual == "none":
         but = "" if best == "none" else f" (one of {best} if patients differ little)"
         return f"With {size} there is no gain of {NAMES[metric]} that four of five such studies would find{but}."

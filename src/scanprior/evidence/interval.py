@@ -44,7 +44,7 @@ class Interval(NamedTuple):
     low: float
     high: float
     se_patients: float
-    se_draws: float  # 0 with one draw, since nothing is known
+    se_draws: float
     se_noise: float  # what neither patient nor draw explains; a part of both of the above
     skewness: float  # of the patients' values
     p: float  # two-sided, of the hypothesis 0, from the same distribution as the interval
@@ -108,6 +108,8 @@ def interval(values: Array, influence: Array, stratum: NDArray[np.int64], level:
     nothing = Interval(estimate, nan, nan, nan, nan, nan, nan, nan, patients, draws, "")
     if draws == 0:
         return nothing._replace(note="no scores")
+    if draws == 1:
+        return nothing._replace(note="one draw, which says nothing about other choices of labelled patients")
     if min(sizes, default=0) < 2:
         return nothing._replace(note="fewer than 2 patients")
     mean_influence = influence.mean(0)
@@ -115,19 +117,16 @@ def interval(values: Array, influence: Array, stratum: NDArray[np.int64], level:
     se_patients = float(np.sqrt(variance))
     if se_patients <= 1e-12:
         return nothing._replace(note="all patients have the same value, so nothing says how others would vary")
-    se_draws = float(values.std(ddof=1) / np.sqrt(draws)) if draws > 1 else 0.0
+    se_draws = float(values.std(ddof=1) / np.sqrt(draws))
     skew = third / se_patients**3
     one, two = deviations(se_patients, se_draws, skew, patients - len(sizes), draws - 1)
     low, high = ends(one, two, level)
     p = max(_two_sided(estimate + one[:, 0]), _two_sided(estimate + two[:, 0]))
-    note = "" if draws > 1 else "one draw only: the interval says nothing about other choices of labelled patients"
-    se_noise = 0.0
-    if draws > 1:
-        each = [patient_moments(row - mean_influence, stratum)[0] for row in influence]
-        se_noise = float(np.sqrt(np.sum(each) / (draws - 1) / draws))
+    each = [patient_moments(row - mean_influence, stratum)[0] for row in influence]
+    se_noise = float(np.sqrt(np.sum(each) / (draws - 1) / draws))
     edges = (estimate, estimate + float(low[0]), estimate + float(high[0]))
     skewness = skew * float(np.sqrt(patients))
-    return Interval(*edges, se_patients, se_draws, se_noise, skewness, p, patients, draws, note)
+    return Interval(*edges, se_patients, se_draws, se_noise, skewness, p, patients, draws, "")
 
 
 def deviations(
@@ -158,7 +157,7 @@ def _lattice(points: int, df_patients: int, df_draws: int) -> tuple[Array, Array
     """Two independent Student t, (points, 1) each, spread evenly over the unit square instead of drawn at random."""
     row = np.arange(points)[:, None] + 0.5
     student = stats.t.ppf(row / points, df_patients)
-    noise = stats.t.ppf(np.modf(row * GOLDEN)[0], df_draws) if df_draws > 0 else np.zeros_like(row)
+    noise = stats.t.ppf(np.modf(row * GOLDEN)[0], df_draws)
     return np.asarray(student, np.float64), np.asarray(noise, np.float64)
 
 

@@ -65,9 +65,9 @@ class Ends(NamedTuple):
 
 @lru_cache(maxsize=64)
 def simulated(spread: Spread, patients: int, draws: int, level: float = 0.95, studies: int = STUDIES) -> Ends:
-    """The intervals of so many studies; always the same ones. Without two patients, or any spread, there are none: NaN."""
+    """The intervals of so many studies; always the same ones. Without two patients, two draws and any spread there are none: NaN."""
     nothing = np.full(studies, np.nan)
-    if patients < 2 or (spread.patients <= 0 and spread.noise <= 0):
+    if patients < 2 or draws < 2 or (spread.patients <= 0 and spread.noise <= 0):
         return Ends(nothing, nothing)
     rng = np.random.default_rng(20261124)
     shrink = math.sqrt(min(1.0, LARGEST / patients))
@@ -82,7 +82,7 @@ def simulated(spread: Spread, patients: int, draws: int, level: float = 0.95, st
     square = (centred**2).mean(1)
     se_patients = np.sqrt(square / (number - 1))
     skew = (centred**3).mean(1) / np.maximum(square, 1e-30) ** 1.5 * (number - 1) ** 1.5 / number**2
-    se_draws = by_draw.std(1, ddof=1) / math.sqrt(draws) if draws > 1 else np.zeros(studies)
+    se_draws = by_draw.std(1, ddof=1) / math.sqrt(draws)
     both = deviations(se_patients, se_draws, skew, number - 1, draws - 1, points=POINTS)
     low, high = ends(*both, level)
     return Ends(shift + low, shift + high)

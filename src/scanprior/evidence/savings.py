@@ -34,7 +34,7 @@ def label_multiplier(one: Cells, other: Cells, budgets: tuple[int, ...], stratum
 
     k solves mean over the overlap of [one(b) − other(k·b)] = 0, curves linear between budgets in log b. The interval
     holds every k that the two-way interval of that same mean does not refute (Fieller's method), so it excludes 1 when,
-    and only when, the curves' mean difference excludes 0.
+    and only when, that mean of the difference, budgets weighed by their distances in log labels, excludes 0.
     """
     present = np.flatnonzero(~np.isnan(one.observed).all(0) & ~np.isnan(other.observed).all(0))
     if len(present) < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,11 @@ def check_classes(train: Bags) -> None:
             f"the training data hold one class only ({len(train.targets)} bags of class {found.tolist()})",
             hint="raise evaluation.budgets, or check the labels",
         )
+
+
+def merit(score: float, loss: float) -> tuple[float, float]:
+    """What a trial or an epoch is chosen by: validation score, then loss; what diverged comes last (nothing exceeds a NaN)."""
+    return score if math.isfinite(score) else -math.inf, -loss if math.isfinite(loss) else -math.inf
 
 
 def trial_settings(space: Space, trial: int, seeds: Callable[..., int]) -> Settings:

@@ -20,21 +20,26 @@ from scanprior.learning.cohort import Cell, PatientCohort, Predicted, Progress, 
 Deal = Callable[[Sequence[int], int], list[int]]  # the same values in another order, by a seed
 PLANTED_STD = 1.0  # standard deviations of the body's intensities per class, everywhere in a patient's scans
 PLANTED_LABEL_STD = 3.0  # the same in the voxels of a label map, of which a patch sees few
+ATTEMPTS = 200  # at labels of two classes on every training side
 BORDER = 0.1  # of each side; what the border-only model sees
 
 
 def deal_patients(cohort: PatientCohort, cells: Sequence[Cell], deal: Deal, seed: int) -> PatientCohort:
     """The cohort with its labels dealt out anew, among those tested in one fold and among those never tested.
 
-    So every fold keeps its class sizes, and a patient has one label wherever it is used.
+    So every fold keeps its class sizes, and a patient has one label wherever it is used. Dealt again while a training side
+    has one class only, which few patients may get by chance.
     """
     names = [name for name in dict.fromkeys(cohort.patches["patient"]) if name in cohort.labels]
     groups = [[name for name in names if name in set(cell.test)] for cell in cells]
     tested = {name for group in groups for name in group}
     groups.append([name for name in names if name not in tested])
     labels: dict[str, int] = {}
-    for number, group in enumerate(groups):
-        labels |= dict(zip(group, deal([cohort.labels[name] for name in group], seed + number), strict=True))
+    for attempt in range(ATTEMPTS):
+        for number, group in enumerate(groups, attempt * len(groups)):
+            labels |= dict(zip(group, deal([cohort.labels[name] for name in group], seed + number), strict=True))
+        if all(len({labels[name] for name in cell.train if name in labels}) > 1 for cell in cells):
+            break
     return replace(cohort, labels=labels)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scanprior.errors import ScanpriorError
-from scanprior.learning.arm import Arm, Epoch, OneClass, Predictor, Settings, trial_settings
+from scanprior.learning.arm import Arm, Epoch, OneClass, Predictor, Settings, merit, trial_settings
 from scanprior.learning.bags import Bags
 from scanprior.learning.cohort import Cell, Cohort
 
@@ -99,7 +99,9 @@ def _run_cell(
             advance((number + 1) / (trials + PREDICTION_SHARE))
     except OneClass as refused:
         return {**content, "skipped": refused.message}
-    best = max(fitted, key=lambda trial: (trial.score, -min(row.valid_loss for row in trial.history), -trial.number))
+    best = max(
+        fitted, key=lambda trial: (*merit(trial.score, min(row.valid_loss for row in trial.history)), -trial.number)
+    )
     table, content["facts"] = cohort.predict(
         best.predictor, cell, lambda share: advance((trials + share * PREDICTION_SHARE) / (trials + PREDICTION_SHARE))
     )

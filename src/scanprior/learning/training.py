@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scanprior.learning.arm import Epoch, Settings, validation
+from scanprior.learning.arm import Epoch, Settings, merit, validation
 from scanprior.learning.bags import Bags
 from scanprior.learning.network import Dropout
 from scanprior.learning.pooling import log_mean_exp
@@ -149,7 +149,7 @@ class BagClassifier(pl.LightningModule):
         logits = network_logits(self.network, self.valid_bags, pooled=self.pooled)
         loss, score = validation(logits, self.valid_bags.targets, pooled=self.pooled)
         # Equal scores (a balanced accuracy on few patches has few values) go to the lower loss.
-        if not self.epochs or (score, -loss) > max((row.valid_score, -row.valid_loss) for row in self.epochs):
+        if not self.epochs or merit(score, loss) > max(merit(row.valid_score, row.valid_loss) for row in self.epochs):
             self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.epochs.append(Epoch(len(self.epochs), train_loss, loss, score))
         if self.checkpoint is not None:
@@ -203,7 +203,7 @@ def train_network(
     trainer.fit(module)
     network.load_state_dict(module.best)
     network.eval()
-    return max(module.epochs, key=lambda row: (row.valid_score, -row.valid_loss)).valid_score, module.epochs
+    return max(module.epochs, key=lambda row: merit(row.valid_score, row.valid_loss)).valid_score, module.epochs
 
 
 def _finished(checkpoint: Path | None) -> int:

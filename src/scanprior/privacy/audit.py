@@ -111,9 +111,11 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
     return tally.summary()
 
 
-def write_audit(folder: Path, lines: Iterable[str], facts: dict[str, Any], tally: Tally, fingerprint: str) -> None:
+def write_audit(
+    folder: Path, lines: Iterable[str], facts: dict[str, Any], tally: Tally, marks: Mapping[str, str]
+) -> None:
     """Write audit.jsonl from `lines` (JSON, in their order) and audit.html from `facts` (settings) and counts; each appears
-    whole or not at all."""
+    whole or not at all. `marks` tell the key and the source from others without naming them."""
     listed: list[tuple[str, str]] = []
     part = folder / ".audit.part"
     with part.open("w", encoding="utf-8") as stream:
@@ -123,21 +125,30 @@ def write_audit(folder: Path, lines: Iterable[str], facts: dict[str, Any], tally
                 content = json.loads(line)
                 listed.append((f"{content['file']} ({content['reason']})", content["sentence"]))
     part.replace(folder / "audit.jsonl")
-    part.write_text(_page(listed, facts, tally, fingerprint), encoding="utf-8")
+    part.write_text(_page(listed, facts, tally, marks), encoding="utf-8")
     part.replace(folder / "audit.html")
 
 
 def made_with(folder: Path) -> str:
     """The fingerprint of the key that an output folder was made with, "" where there is no audit."""
+    return _mark(folder, "key")
+
+
+def made_from(folder: Path) -> str:
+    """The mark of the source that an output folder was made from, "" where there is no audit, or an old one."""
+    return _mark(folder, "source")
+
+
+def _mark(folder: Path, name: str) -> str:
     try:
         with (folder / "audit.html").open(encoding="utf-8") as stream:
-            found = re.search(r'name="scanprior-key" content="([0-9a-f]{8})"', stream.read(1000))
+            found = re.search(rf'name="scanprior-{name}" content="([0-9a-f]+)"', stream.read(1000))
     except OSError:
         return ""
     return found[1] if found else ""
 
 
-def _page(listed: list[tuple[str, str]], facts: dict[str, Any], tally: Tally, fingerprint: str) -> str:
+def _page(listed: list[tuple[str, str]], facts: dict[str, Any], tally: Tally, marks: Mapping[str, str]) -> str:
     counts = tally.summary()
     names = method_codes()
     refused = counts["files"].get("quarantined", 0)
@@ -159,7 +170,8 @@ def _page(listed: list[tuple[str, str]], facts: dict[str, Any], tally: Tally, fi
     body = "\n".join(tables)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="scanprior-key" content="{fingerprint}"><title>De-identification audit</title><style>'
+        + "".join(f'<meta name="scanprior-{name}" content="{mark}">' for name, mark in marks.items())
+        + "<title>De-identification audit</title><style>"
         "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222}"
         "table{border-collapse:collapse;width:100%;margin-bottom:2rem}td{border-top:1px solid #ccc;padding:.3rem .6rem;"
         "vertical-align:top;overflow-wrap:anywhere}td:first-child{width:55%}table.wide td:first-child{width:17rem}"

@@ -1,7 +1,8 @@
 """The shape of a NIfTI or BIDS tree: which data set a file belongs to, where it goes, or why it is never copied.
 
 A BIDS data set stays one: sub-<pseudonym>/[ses-…/]<data type>/<name rebuilt>. A plain tree keeps its folders and pairs
-(images/x and labels/x get one name), every part of a path that is no imaging word under a keyed code.
+(images/x and labels/x get one name), every folder that is not one of a few usual words under a keyed code: a family name may
+be an imaging word.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
-from scanprior.privacy.bids_names import IMAGES, code, is_plain, parse, rebuilt, target_of
+from scanprior.privacy.bids_names import IMAGES, code, parse, rebuilt, target_of
 from scanprior.privacy.crosswalk import Keyed, Naming
 from scanprior.privacy.header import Names
 from scanprior.privacy.nifti import SUFFIXES
 from scanprior.privacy.pseudonyms import scan_pseudonym
+from scanprior.privacy.vocabulary import terms
 
 Kind = Literal["image", "sidecar", "table", "gradients", "rebuilt", "withheld"]
 # Folders of a BIDS data set that hold no raw scans: what is in them was never checked, or is free text.
@@ -26,6 +28,9 @@ _ASIDE = {
     "stimuli": "stimuli are not copied",
     "phenotype": "tables of measurements are not copied",
 }
+# Folders of a plain tree that keep their names: what is in them, never who.
+_FOLDERS = terms("""images image imagestr imagests labels label labelstr labelsts masks mask train training tr test testing ts val
+    validation anat func dwi perf pet fmap mr mri ct t1 t2 t1w t2w flair nifti nii data raw scans""")
 _TABLES = frozenset(("events", "scans", "sessions", "aslcontext"))
 _TEXTS = (".tsv", ".tsv.gz", ".json", ".txt", ".md", ".rst", ".csv", ".xlsx", ".cff", ".html", ".pdf", ".log", ".bval", ".bvec",
           ".py", ".m", ".sh", ".yaml", ".yml", ".xml", ".bib")  # fmt: skip
@@ -73,7 +78,7 @@ class Layout:
             return any(entry.name.startswith("sub-") and entry.is_dir(follow_symlinks=False) for entry in entries)
 
     def _folder(self, part: str) -> str:
-        return part if is_plain(part) else code(self._key, f"folder {part}")
+        return part if part.lower() in _FOLDERS else code(self._key, f"folder {part}")
 
     def _of_data_set(self, root: PurePosixPath, inner: PurePosixPath) -> Place | None:
         out, top = self.output_root(root), inner.parts[0]
@@ -134,6 +139,6 @@ class Layout:
         channel = stem[-5:] if len(stem) > 5 and stem[-5] == "_" and stem[-4:].isdigit() and int(stem[-4:]) < 20 else ""
         name = scan_pseudonym(self._key, stem.removesuffix(channel)) + channel + suffix
         target = "/".join([*(self._folder(part) for part in path.parts[:-1]), name])
-        owner = "/".join([*(part for part in path.parts[:-1] if not is_plain(part)), stem.removesuffix(channel)])
+        owner = "/".join([*(p for p in path.parts[:-1] if p.lower() not in _FOLDERS), stem.removesuffix(channel)])
         kind: Kind = "image" if suffix in SUFFIXES else "sidecar" if suffix == ".json" else "gradients"
         return Place(kind, "", target, owner)

@@ -188,7 +188,9 @@ def _typed(key: str, value: Any, profile: Profile) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):  # too large for a float, perhaps
+        return not isinstance(value, bool)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _says(value: Any, known: Known) -> bool:

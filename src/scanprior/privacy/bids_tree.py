@@ -20,7 +20,7 @@ from scanprior.privacy.bids_sidecar import clean_sidecar, encode, read_object
 from scanprior.privacy.header import Names
 from scanprior.privacy.nifti import SUFFIXES
 from scanprior.privacy.pseudonyms import file_pseudonym
-from scanprior.privacy.refused import Refused
+from scanprior.privacy.refused import Refused, unforeseen
 from scanprior.privacy.rules import Profile
 from scanprior.privacy.series import write
 
@@ -45,6 +45,7 @@ def finish(
     audit line of each such file, and of each that is withheld."""
     tree = _Tree(source, target, layout, key, profile)
     roots: set[str] = set()
+    rebuilt: list[tuple[str, Place]] = []
     for relative in files:
         place = layout.place(relative)
         if place is None or place.kind == "image":
@@ -52,9 +53,14 @@ def finish(
         root = _data_set(layout, relative)
         if root is not None:
             roots.add(root)
-        yield tree.file(relative, place)
+        if place.kind == "rebuilt":
+            rebuilt.append((relative, place))
+        else:
+            yield tree.file(relative, place)
     for root in sorted(roots):
         tree.describe(root)
+    for relative, place in rebuilt:
+        yield tree.rebuilt(relative, place)
 
 
 def _data_set(layout: Layout, relative: str) -> str | None:
@@ -67,6 +73,21 @@ class _Tree:
 
     def __init__(self, source: Path, target: Path, layout: Layout, key: bytes, profile: Profile) -> None:
         self.source, self.target, self.layout, self.key, self.profile = source, target, layout, key, profile
+        self.made: set[Path] = set()
+
+    def write(self, target: Path, content: bytes) -> None:
+        """Write a file and remember that this run did."""
+        write(target, content)
+        self.made.add(target)
+
+    def rebuilt(self, relative: str, place: Place) -> Line:
+        """What became of a description that is made anew, after all else is written."""
+        label = file_pseudonym(self.key, relative)
+        if self.target / place.root / place.target not in self.made:
+            return Line(
+                label, None, "quarantined", "no-image", "nothing that it describes is in the output", {}, (), ""
+            )
+        return Line(label, None, "written", "", "", {"rebuilt": 1}, (), _output(place))
 
     def file(self, relative: str, place: Place) -> Line:
         """Write one file and say what was done."""
@@ -75,8 +96,6 @@ class _Tree:
         patient = names.patient if names else None
         if place.kind == "withheld":
             return Line(label, patient, "quarantined", place.reason, place.sentence, {}, (), "")
-        if place.kind == "rebuilt":
-            return Line(label, None, "written", "", "", {"rebuilt": 1}, (), place.target)
         actions: Counter[str] = Counter()
         folder = self.target / place.root
         try:
@@ -87,15 +106,17 @@ class _Tree:
             made = self._made(content, place, folder, names or Names("", 0, self.key), actions)
         except OSError:
             made, refused = None, Refused("unreadable", "the file cannot be read")
-        except Refused as caught:
-            made, refused = None, caught
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  one file's fault must not stop the others, nor be quoted
+            made, refused = None, error if isinstance(error, Refused) else unforeseen(error)
         else:
             refused = None
         if refused is not None or made is None:
             refused = refused or Refused("no-image", "no image that it speaks of is in the output")
             return Line(label, patient, "quarantined", refused.code, refused.sentence, {}, (), "")
-        write(folder / place.target, made)
-        return Line(label, patient, "written", "", "", dict(sorted((+actions).items())), (), place.target)
+        self.write(folder / place.target, made)
+        return Line(label, patient, "written", "", "", dict(sorted((+actions).items())), (), _output(place))
 
     def describe(self, root: str) -> None:
         """dataset_description.json, README and .bidsignore of a data set, made anew."""
@@ -107,11 +128,11 @@ class _Tree:
             licence = read_object((self.source / root / "dataset_description.json").read_bytes()).get("License")
         except (OSError, Refused):
             licence = None
-        if licence in LICENCES:
-            facts["License"] = str(licence)
-        write(folder / "dataset_description.json", encode(facts))
-        write(folder / "README", README.encode())
-        write(folder / ".bidsignore", b"audit.*\nP-*\n")
+        if isinstance(licence, str) and licence in LICENCES:
+            facts["License"] = licence
+        self.write(folder / "dataset_description.json", encode(facts))
+        self.write(folder / "README", README.encode())
+        self.write(folder / ".bidsignore", b"audit.*\nP-*\n")
 
     def _made(self, content: bytes, place: Place, folder: Path, names: Names, actions: Counter[str]) -> bytes | None:
         """The new content, None when nothing that it speaks of is in the output."""
@@ -152,7 +173,7 @@ class _Tree:
             content, names_of=self.layout.names, profile=self.profile, key=self.key, actions=actions,
             written=lambda label: any((folder / label).glob("**/*.nii*")),
         )  # fmt: skip
-        write(folder / "participants.json", described)
+        self.write(folder / "participants.json", described)
         return table
 
     @staticmethod
@@ -182,3 +203,7 @@ class _Tree:
         if not new or not (folder / f"sub-{subject}" / new).is_file():
             return ""
         return f"bids::sub-{subject}/{new}" if is_uri else new
+
+
+def _output(place: Place) -> str:
+    return f"{place.root}/{place.target}".lstrip("/")

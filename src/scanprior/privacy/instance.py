@@ -39,7 +39,7 @@ from scanprior.privacy.text import doubt
 
 Choice = Literal["auto", "remove", "keep"]
 _CORE = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID",
-         "InstanceNumber", "Modality", "BodyPartExamined")  # fmt: skip
+         "InstanceNumber", "Modality", "BodyPartExamined", "FrameOfReferenceUID", "ImagePositionPatient")  # fmt: skip
 
 _CORE_TAGS = [Tag(word) for word in _CORE]
 _LAST_CORE = max(_CORE_TAGS)

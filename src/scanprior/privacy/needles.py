@@ -62,18 +62,25 @@ class Needles:
 
 def harmless(text: str) -> bool:
     """Whether this program itself may write the text: vendors, imaging words, codes, and the words of its audit."""
-    lower = text.lower()
-    words = re.findall(r"[^\W_]+", lower)  # of any alphabet: a name in Cyrillic is no punctuation
-    return lower.startswith(tuple(VENDORS)) or all(
-        word in _own_words() or re.fullmatch(r"\d{1,3}(mm)?", word, re.ASCII) for word in words
-    )
+    words = re.findall(r"[^\W_]+", text.lower())  # of any alphabet: a name in Cyrillic is no punctuation
+    return all(word in _own_words() or re.fullmatch(r"\d{1,3}(mm)?", word, re.ASCII) for word in words)
 
 
 @cache
 def _own_words() -> frozenset[str]:
     codes = [value for rule in allow_list().values() for value in rule.values or ()]
     text = " ".join(
-        (*codes, *IMAGE_TYPE, *method_codes().values(), RESIDUAL_RISK, " ".join(Line._fields), "patient", *bids_words())
+        (
+            *codes,
+            *IMAGE_TYPE,
+            *method_codes().values(),
+            RESIDUAL_RISK,
+            " ".join(Line._fields),
+            "patient",
+            *bids_words(),
+            *VENDORS,
+            *VENDORS.values(),
+        )
     )
     return WORDS | frozenset(re.findall(r"[a-z0-9]+", text.lower()))
 

@@ -33,11 +33,12 @@ _READ_ERRORS = (
     KeyError,
 )
 _LARGEST = 4 << 30
+_MILLIMETRES = {"meter": 1e3, "micron": 1e-3}
 
 
 class Stored(NamedTuple):
     """A NIfTI image as stored: raw voxels and their scaling (slope, intercept; nibabel takes it out of the header), the
-    header's geometry, and how many text fields and extensions it carried.
+    header, the affine in mm, and how many text fields and extensions it carried.
     """
 
     voxels: NDArray[np.generic]
@@ -83,13 +84,16 @@ def read_nifti(path: Path) -> Stored:
         if field in old
     )
     text += sum(bool(bytes(old[field].tobytes()).strip(b"\0 ")) for field in ("db_name", "data_type") if field in old)
-    return Stored(voxels, scaling, old, np.asarray(image.affine, dtype=np.float64), text + len(old.extensions))
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:3] *= _MILLIMETRES.get(_units(old)[0], 1.0)
+    return Stored(voxels, scaling, old, affine, text + len(old.extensions))
 
 
 def encode_nifti(stored: Stored, *, compress: bool = True) -> bytes:
     """The bytes of a fresh NIfTI-1 file with the same voxels, scaling and geometry; gzip without name and time."""
     old = stored.header
-    image = nib.Nifti1Image(stored.voxels.astype(stored.voxels.dtype.newbyteorder("=")), None)
+    voxels = stored.voxels.astype(stored.voxels.dtype.newbyteorder("="))
+    image = nib.Nifti1Image(voxels, None, dtype=voxels.dtype)  # said, because 64-bit integers have to be
     header = image.header
     for which in ("sform", "qform"):
         code = int(old[f"{which}_code"])
@@ -101,7 +105,7 @@ def encode_nifti(stored: Stored, *, compress: bool = True) -> bytes:
             continue
     zooms = np.abs(np.nan_to_num([float(zoom) for zoom in old.get_zooms()], nan=1.0))
     header.set_zooms([float(np.clip(zoom, 0, 1e6)) for zoom in zooms])
-    space, time = old.get_xyzt_units()
+    space, time = _units(old)
     header.set_xyzt_units(
         space if space in ("mm", "meter", "micron") else "mm", time if time in ("sec", "msec", "usec") else None
     )
@@ -118,6 +122,14 @@ def encode_nifti(stored: Stored, *, compress: bool = True) -> bytes:
     with gzip.GzipFile("", "wb", 4, target, mtime=0) as stream:
         stream.write(content)
     return target.getvalue()
+
+
+def _units(header: nib.Nifti1Header) -> tuple[str, str]:
+    """Units of space and time; "unknown" where the code is none of the standard's."""
+    try:
+        return header.get_xyzt_units()
+    except KeyError:
+        return "unknown", "unknown"
 
 
 def scaled(stored: Stored) -> NDArray[np.float32]:

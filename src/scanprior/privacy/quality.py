@@ -43,6 +43,12 @@ def keep(folder: Path, entry: Entry, picture: bytes | None) -> None:
         target.write_bytes(picture)
 
 
+def forget(folder: Path, scan: str) -> None:
+    """Drop the note of a scan, of an earlier run that looked for its face."""
+    for ending in ("json", "png"):
+        (folder / f"{scan}.{ending}").unlink(missing_ok=True)
+
+
 def page(folder: Path, scans: Collection[str]) -> str:
     """The page of all heads noted in `folder` that are of `scans` (older notes may lie there): what to look at first, in
     doubt or with the weakest fit, comes first."""

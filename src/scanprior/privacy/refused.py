@@ -22,3 +22,8 @@ class Refused(Exception):  # noqa: N818  a verdict on a file, not a fault of the
         super().__init__(sentence)
         self.code = code
         self.sentence = sentence
+
+
+def unforeseen(error: Exception) -> Refused:
+    """What is said of a fault in any library: its kind, and nothing that its text may quote."""
+    return Refused("unexpected", f"an unforeseen {type(error).__name__} while the file was cleaned; please report it")

@@ -12,35 +12,15 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from pydicom.dataset import Dataset
-
 from scanprior.privacy import instance as dicom
 from scanprior.privacy.audit import Line
-from scanprior.privacy.encode import Elements
 from scanprior.privacy.header import Names
+from scanprior.privacy.heads import DEFACED, Assemble, Seen, deface_volume, remove_face
 from scanprior.privacy.instance import Choice, Instance
-from scanprior.privacy.nifti import Stored, encode_nifti, read_nifti, scaled
-from scanprior.privacy.pixels import number
+from scanprior.privacy.nifti import encode_nifti, read_nifti
 from scanprior.privacy.pseudonyms import file_pseudonym
-from scanprior.privacy.refused import Refused
+from scanprior.privacy.refused import Refused, unforeseen
 from scanprior.privacy.rules import Profile
-from scanprior.privacy.vocabulary import BODY_PARTS_OTHER
-
-_FACES = ("MR", "CT")
-_DEFACED = "clean_recognizable_visual_features"
-
-
-class Grid(NamedTuple):
-    """A series as a volume: array[i, j, k] = pixel (row j, column i) of the data set order[k]; affine to RAS+ mm."""
-
-    array: NDArray[np.generic]
-    affine: NDArray[np.float64]
-    order: tuple[int, ...]
-
-
-Assemble = Callable[[Sequence[Dataset]], Grid | None]
 
 
 @dataclass(frozen=True)
@@ -55,15 +35,11 @@ class Settings:
 
 
 @dataclass
-class Outcome:
-    """What became of a series: audit lines, files written (relative), and what the face stage saw and removed."""
+class Outcome(Seen):
+    """What became of a series: audit lines, files written (relative), and what was seen of a face."""
 
     lines: list[Line] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
-    face: str = "kept"
-    information: float = 0.0  # nats of the fit
-    grid: Grid | None = None
-    removed: NDArray[np.bool_] | None = None
 
 
 class _Cleaned(NamedTuple):
@@ -74,9 +50,11 @@ class _Cleaned(NamedTuple):
     digest: Callable[[], str]
 
 
-def deidentify_series(files: Sequence[tuple[Path, str]], *, names: Names, settings: Settings, folder: Path) -> Outcome:
+def deidentify_series(
+    files: Sequence[tuple[Path, str]], *, names: Names, settings: Settings, folder: Path, beside: int = 0
+) -> Outcome:
     """De-identify the DICOM files (path, name relative to the source) of one series into
-    `folder`/study/series/instance.dcm."""
+    `folder`/study/series/instance.dcm; so many images of other series lie `beside` it in the same frame of reference."""
     outcome = Outcome()
     good: list[_Cleaned] = []
     taken: set[Path] = set()
@@ -90,21 +68,19 @@ def deidentify_series(files: Sequence[tuple[Path, str]], *, names: Names, settin
         except Refused as refused:
             outcome.lines.append(_refused(label, names.patient, refused))
             continue
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001  one file's fault in any library must not stop the others, nor be quoted
-            fault = Refused(
-                "unexpected", f"an unforeseen {type(error).__name__} while the file was cleaned; please report it"
-            )
-            outcome.lines.append(_refused(label, names.patient, fault))
+            outcome.lines.append(_refused(label, names.patient, unforeseen(error)))
             continue
         if settings.faces == "keep":  # no image waits for the others
             _write_instance(_Cleaned(label, instance, digest), names, folder, taken, outcome)
         else:
             good.append(_Cleaned(label, instance, digest))
     if good:
-        try:
-            _remove_face([one.instance for one in good], outcome, settings)
-        except Refused as refused:
-            outcome.lines += [_refused(one.label, names.patient, refused) for one in good]
+        doubt = _tried(lambda: remove_face([one.instance for one in good], outcome, settings.assemble, beside))
+        if doubt is not None:
+            outcome.lines += [_refused(one.label, names.patient, doubt) for one in good]
             outcome.face = "quarantined"
             good = []
     elif not taken:
@@ -124,13 +100,16 @@ def deidentify_volume(
         stored = read_nifti(path)
         actions = Counter({"text-fields": stored.removed} if stored.removed else {})
         if settings.faces != "keep" and not label_map:
-            stored = _deface_volume(stored, outcome, actions)
+            stored = deface_volume(stored, outcome, actions)
         write(target, encode_nifti(stored, compress=target.name.endswith(".gz")))
-    except Refused as refused:
+    except (OSError, MemoryError):
+        raise  # of the output or the machine; what is wrong with the input is told as Refused
+    except Exception as error:  # noqa: BLE001  as above
+        refused = error if isinstance(error, Refused) else unforeseen(error)
         outcome.lines.append(_refused(label, names.patient, refused))
         outcome.face = "quarantined" if refused.code == "face-doubt" else outcome.face
         return outcome
-    codes = settings.profile.codes(*([_DEFACED] if outcome.removed is not None else []))
+    codes = settings.profile.codes(*([DEFACED] if outcome.removed is not None else []))
     outcome.written.append(target.name)
     outcome.lines.append(
         Line(label, names.patient, "written", "", "", dict(actions), tuple(sorted(codes)), target.name)
@@ -150,7 +129,27 @@ def write(target: Path, content: bytes) -> None:
         raise
 
 
+def _tried(step: Callable[[], None]) -> Refused | None:
+    """Why a step refused or failed, None when it did not; a full disk or memory is no fault of a file and goes on up."""
+    try:
+        step()
+    except Refused as refused:
+        return refused
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  one file's fault in any library must not stop the others, nor be quoted
+        return unforeseen(error)
+    return None
+
+
 def _write_instance(one: _Cleaned, names: Names, folder: Path, taken: set[Path], outcome: Outcome) -> None:
+    """Write one image, or say why it can't be written."""
+    fault = _tried(lambda: _write(one, names, folder, taken, outcome))
+    if fault is not None:
+        outcome.lines.append(_refused(one.label, names.patient, fault))
+
+
+def _write(one: _Cleaned, names: Names, folder: Path, taken: set[Path], outcome: Outcome) -> None:
     instance = one.instance
     study, series, name = instance.path()
     content = instance.encode()
@@ -171,97 +170,6 @@ def _write_instance(one: _Cleaned, names: Names, folder: Path, taken: set[Path],
     outcome.lines.append(
         Line(one.label, names.patient, "written", "", "", dict(sorted(instance.actions.items())), codes, relative)
     )
-
-
-def _remove_face(instances: list[Instance], outcome: Outcome, settings: Settings) -> None:
-    """Blank the face in every slice of a head; raises Refused when a face may be left."""
-    if any(_code(one.elements, 0x00080060) not in _FACES for one in instances):
-        outcome.face = "not-looked-for"
-        return
-    grid = settings.assemble([one.original for one in instances])
-    elsewhere = all(_code(one.elements, 0x00180015) in BODY_PARTS_OTHER for one in instances)
-    if grid is None:
-        if elsewhere or sum(_volume_of(one.elements) for one in instances) < _smallest():
-            outcome.face = "no-head"
-            return
-        raise Refused("face-doubt", "the series does not make one volume, so that its faces cannot be removed")
-    from scanprior.privacy.face import look  # registration: imported only where there is a volume
-
-    outcome.grid = grid
-    found = look(grid.array, grid.affine, elsewhere=elsewhere)
-    outcome.face, outcome.information = found.verdict, found.information
-    if found.removed is None:
-        return
-    outcome.removed = found.removed
-    floor = float(grid.array.min())
-    for k, index in enumerate(grid.order):
-        instance = instances[index]
-        where = found.removed[:, :, k].T
-        if where.any():
-            instance.blank(where, _stored_value(instance.original, floor))
-        instance.performed += (_DEFACED,)
-    if len(grid.order) != len(instances):
-        raise Refused("face-doubt", "some images of the series are not part of its volume")
-
-
-def _deface_volume(stored: Stored, outcome: Outcome, actions: Counter[str]) -> Stored:
-    from scanprior.privacy.face import look
-
-    values = scaled(stored)
-    volume = (
-        values
-        if values.ndim == 3
-        else values.reshape(*values.shape[:3], -1)[..., 0]
-        if values.ndim > 3
-        else values.reshape((*values.shape, 1, 1)[:3])
-    )
-    volume = np.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
-    outcome.grid = Grid(volume, stored.affine, ())
-    found = look(volume, stored.affine)
-    outcome.face, outcome.information = found.verdict, found.information
-    if found.removed is None:
-        return stored
-    outcome.removed = found.removed
-    voxels = stored.voxels.copy()
-    voxels[found.removed] = np.nanmin(voxels)
-    actions["blanked"] += 1
-    return stored._replace(voxels=voxels)
-
-
-def _stored_value(original: Dataset, value: float) -> int:
-    """The stored number that stands for the lowest intensity of the volume, inside what BitsStored can hold."""
-    slope, intercept = float(original.get("RescaleSlope", 1) or 1), float(original.get("RescaleIntercept", 0) or 0)
-    bits, signed = int(original.BitsStored), int(original.PixelRepresentation) == 1
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    return int(np.clip(round((value - intercept) / slope), low, high))
-
-
-def _volume_of(elements: Elements) -> float:
-    """Cubic millimetres that an image covers; 1 mm pixels and 5 mm slices where the header does not say."""
-    measures = elements
-    for shared in (0x52009229, 0x00289110):  # enhanced images: shared functional groups, pixel measures
-        inner = measures.get(shared)
-        measures = inner.value[0] if inner is not None and isinstance(inner.value, list) and inner.value else measures
-    spacing = _decimals(measures, 0x00280030) or [1.0, 1.0]
-    thickness = _decimals(measures, 0x00180050) or [5.0]
-    pixels = number(elements, 0x00280010) * number(elements, 0x00280011) * number(elements, 0x00280008, 1)
-    return pixels * spacing[0] * spacing[-1] * max(thickness[0], 1.0)
-
-
-def _decimals(elements: Elements, tag: int) -> list[float]:
-    text = _code(elements, tag)
-    return [float(part) for part in text.split("\\")] if text else []
-
-
-def _code(elements: Elements, tag: int) -> str:
-    element = elements.get(tag)
-    return element.value.decode("ascii") if element is not None and isinstance(element.value, bytes) else ""
-
-
-def _smallest() -> float:
-    from scanprior.privacy.face import SMALLEST
-
-    return SMALLEST
 
 
 def _digest(path: Path, key: bytes) -> str:

@@ -90,8 +90,10 @@ def _methods(content: ReportContent) -> dict[str, str]:
         "prior": f"Priors: {'; '.join(priors)}. {_rows('Their settings: ', setup, ('prior', 'pretraining'))}" if priors else "",
         "training": f"Every arm has {study.trials} tuning trials on the same draws; the settings chosen are in the table of arms.",
         "selection": "Trial and epoch are chosen on validation patients, who count as labelled; tested patients choose nothing.",
-        "no_ensemble": "No ensemble: each prediction comes from one network.",
-        "imbalance": "Labelled patients are drawn in equal numbers per class; probabilities are not recalibrated." if patient else
+        "no_ensemble": "No ensemble enters a score: each prediction comes from one network"
+                       f"{'; calibration and net benefit are those of probabilities averaged over the draws' if patient else ''}.",
+        "imbalance": "Labelled patients are drawn in equal numbers per class while each class has some left; probabilities are "
+                     "not recalibrated." if patient else
                      "Training patches are balanced over the classes; their log-odds are corrected for how often the "
                      "classes occur, with a strength chosen on validation patients.",
         "output": "A probability per class for each patient; no threshold is applied." if patient else
@@ -121,7 +123,8 @@ def _results(content: ReportContent) -> dict[str, str]:
         "sample_size": f"{count(verdict.patients)} tested patients, {verdict.draws} draws." if verdict else "",
         "power": content.power,
         "performance": f"{metric_name(study.metric)} with {study.budgets[-1]} labelled patients: {'; '.join(scores)}." if scores else "",
-        "calibration": f"Calibration with {study.budgets[-1]} labelled patients: {'; '.join(calibrated)}." if calibrated else "",
+        "calibration": f"Calibration of probabilities averaged over the draws, {study.budgets[-1]} labelled patients: "
+                       f"{'; '.join(calibrated)}." if calibrated else "",
         "failures": f"The {len(worst.rows)} tested patients with the lowest scores are listed under pseudonyms." if worst else "",
         "shortcuts": f"Of {len(told)} covariates the strongest alone, {best.name}, tells the label with a balanced accuracy of "
                      f"{score(best.accuracy, 2)} (chance {score(best.chance, 2)})." if best else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from scanprior.report.content import Provenance, ReportContent
+from scanprior.report.content import Difference, Provenance, ReportContent
 from scanprior.report.numbers import count, decimals, listed, percent, score, signed
 from scanprior.report.words import is_control
 
@@ -48,12 +48,27 @@ def _rival(content: ReportContent) -> Vital | None:
     row = rows[0]
     places = decimals(verdict.margin, row.low, row.high)
     span = f"{signed(row.delta, places)} ({percent(verdict.level)} interval {signed(row.low, places)} to {signed(row.high, places)})"
-    if row.low > 0:
+    if _above(row, verdict.level):
         return Vital(
             "good", "Rivals", f"{arm} does better than {best}, the best arm without a prior: {span}.", "differences"
         )
-    word = "does worse than" if row.high < 0 else "is not shown to do better than"
+    word = "does worse than" if _below(row, verdict.level) else "is not shown to do better than"
+    if not row.low <= 0 <= row.high and not _holds(row, verdict.level):
+        span += f", which does not hold among so many comparisons (Holm p {score(row.p_adjusted or 0, 2)})"
     return Vital("look", "Rivals", f"{arm} {word} {best}, the best arm without a prior: {span}.", "differences")
+
+
+def _above(row: Difference, level: float) -> bool:
+    return row.low > 0 and _holds(row, level)
+
+
+def _below(row: Difference, level: float) -> bool:
+    return row.high < 0 and _holds(row, level)
+
+
+def _holds(row: Difference, level: float) -> bool:
+    """Whether a secondary comparison stands when all of them are counted (Holm)."""
+    return row.p_adjusted is None or row.p_adjusted < 1 - level
 
 
 def _controls(content: ReportContent) -> Vital | None:
@@ -68,8 +83,8 @@ def _controls(content: ReportContent) -> Vital | None:
     rows = {
         row.other: row for row in content.differences if row.arm == arm and row.budget is None and row.other in controls
     }
-    above = [name for name, row in rows.items() if row.low > 0]
-    open_ = [name for name, row in rows.items() if not row.low > 0]
+    above = [name for name, row in rows.items() if _above(row, content.verdict.level)]
+    open_ = [name for name in rows if name not in above]
     rest = [name for name in controls if name not in rows]
     said = [f"{arm} does better than {listed(above)}"] if above else []
     said += [f"it is not shown to do better than {listed(open_)}, whose gain it may share"] if open_ else []

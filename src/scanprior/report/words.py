@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from scanprior.report.annex import Sites
-from scanprior.report.content import Deidentification, Multiplier, ReportContent, Study, Verdict
+from scanprior.report.content import Deidentification, Difference, Multiplier, ReportContent, Study, Verdict
 from scanprior.report.numbers import count, decimals, listed, metric_name, percent, score, signed, times
 
 ARMS = {
@@ -78,8 +78,9 @@ def opening(content: ReportContent) -> Opening:
         reason = content.no_verdict or "The evaluation has left no primary comparison, so nothing can be said yet."
         return Opening("none", "–", "No verdict", reason, "What the study has made so far stands below.", "")
     claim, sign = OUTCOMES[verdict.outcome]
-    decide = f"; {needed(verdict)}" if verdict.outcome == "inconclusive" else ""
-    labels = multiplier(verdict.multiplier, verdict.level)
+    known = math.isfinite(verdict.primary.low) and math.isfinite(verdict.primary.high)
+    decide = f"; {needed(verdict)}" if verdict.outcome == "inconclusive" and known else ""
+    labels = multiplier(verdict.multiplier, verdict.level, verdict.primary)
     facts = f"{_facts(content.study, verdict)}{decide}."
     return Opening(verdict.outcome, sign, claim, facts, plain(content.study, verdict), labels)
 
@@ -161,8 +162,8 @@ def plain(study: Study, verdict: Verdict) -> str:
             return "A check failed, so nothing follows from the difference."
 
 
-def multiplier(value: Multiplier | None, level: float) -> str:
-    """How many labels the prior saves, only as far as the observed budgets and the interval show it."""
+def multiplier(value: Multiplier | None, level: float, primary: Difference) -> str:
+    """How many labels the prior saves, only as far as the observed budgets, its interval and that of the difference show."""
     if value is None or value.estimate is None:
         return "How many labels the prior saves can’t be read from these curves."
     beyond = ("at least " if value.estimate > 1 else "at most ") if "estimate" in value.censored else ""
@@ -184,6 +185,11 @@ def multiplier(value: Multiplier | None, level: float) -> str:
         return (
             f"A saving of labels is not shown: the label multiplier may be 1× ({percent(level)} interval {interval}; "
             f"estimate {estimate})."
+        )
+    if primary.low <= 0 <= primary.high:
+        return (
+            f"A saving of labels is not shown, since the difference is not: the label multiplier would be {estimate} "
+            f"({percent(level)} interval {interval}), which weighs the budgets by their distances."
         )
     need = f"a random start needs {estimate[:-1]} times as many labelled patients to do as well"
     return f"Label multiplier {estimate} ({percent(level)} interval {interval}): {need}."

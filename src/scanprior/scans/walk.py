@@ -55,7 +55,10 @@ def walk(root: Path, *, skip: Set[Path] = frozenset()) -> Delivery:
     for path in _files(root, bids=bids, skip=skip):
         target = path
         if path.is_symlink():
-            target = path.resolve()
+            try:
+                target = path.resolve()
+            except RuntimeError:  # links in a circle
+                target = root / "nowhere"
             if not target.is_file():
                 found.rejected.append(
                     Rejected(path, "broken-link", "a link whose target is not there (not downloaded?)")
@@ -90,7 +93,7 @@ def _files(folder: Path, *, bids: bool, skip: Set[Path]) -> Iterator[Path]:
         for entry in ordered:
             path = Path(entry.path)
             if entry.is_symlink():
-                if not path.is_dir():
+                if not os.path.isdir(path):  # noqa: PTH112  unlike Path's, never an error
                     links.append(path)
             elif entry.is_dir():
                 hidden = entry.name.startswith(".")

@@ -84,6 +84,7 @@ def size_of(study: Study, cohort: Cohort) -> Size:
         labelled=sum(p.labelled for p in cohort.patients), raw_megavoxels=sum(math.prod(shape) for shape, _ in shapes) / 1e6,
         prepared_megavoxels=sum(prepared) / 1e6, heads=heads,
         raw_mb=sum(file.stat().st_size for s in sources for file in s.files) / 1e6,
+        sites=len({p.site for p in cohort.patients if p.labelled}),
     )  # fmt: skip
 
 

@@ -22,13 +22,15 @@ from scanprior import __version__
 from scanprior.errors import ScanpriorError, StageError
 from scanprior.privacy import audit, quality, recognition, rules
 from scanprior.privacy.audit import Line, Tally
+from scanprior.privacy.book import refuse_foreign
 from scanprior.privacy.crosswalk import Crosswalk, Keyed, crosswalk_beside
 from scanprior.privacy.folder import deidentify_tree, quiet
 from scanprior.privacy.header import Names
+from scanprior.privacy.heads import Grid
 from scanprior.privacy.instance import Choice
 from scanprior.privacy.picture import before_and_after
-from scanprior.privacy.pseudonyms import date_offset, fingerprint, read_key
-from scanprior.privacy.series import Grid, Outcome, Settings, counts, deidentify_series, deidentify_volume, write
+from scanprior.privacy.pseudonyms import date_offset, read_key
+from scanprior.privacy.series import Outcome, Settings, counts, deidentify_series, deidentify_volume, write
 from scanprior.scans.nifti import write_nifti
 from scanprior.scans.refused import Refused as NoVolume
 from scanprior.scans.series import assemble
@@ -107,7 +109,9 @@ def _scan(stage: Stage, scan: dict[str, Any], source: Any, settings: Settings) -
         for file in [*outcome.written, *([Path(label).name] if label else [])]:
             (folder / file).unlink(missing_ok=True)
         outcome.lines = [line._replace(outcome="quarantined", reason=line.reason or "series", output="", sentence=line.sentence
-                         or "another file of the scan was refused") for line in outcome.lines]  # fmt: skip
+                         or "another file of the scan was refused", actions={}, codes=()) for line in outcome.lines]  # fmt: skip
+        if outcome.face == "removed":
+            outcome.face = "quarantined"
         reason, sentence = (refused.reason, refused.sentence) if refused else ("no-images", "the scan holds no image")
         stage.quarantine(item=name, patient=patient, reason=reason, sentence=sentence)
         _keep_picture(stage, name, patient, outcome)
@@ -140,12 +144,13 @@ def _keep_removed(stage: Stage, name: str, outcome: Outcome) -> str | None:
 
 def _keep_picture(stage: Stage, name: str, patient: str, outcome: Outcome) -> None:
     """Note a head for the private page, with its picture of before and after (of a quarantined one: before, twice)."""
+    folder = stage.study.private / "faces"
     if outcome.grid is None or outcome.face in ("no-head", "kept", "not-looked-for"):
+        quality.forget(folder, name)
         return
     grid, mask = outcome.grid, outcome.removed
     share = 0.0 if mask is None else float(mask.mean())
     gone = np.zeros(grid.array.shape, dtype=bool) if mask is None else mask
-    folder = stage.study.private / "faces"
     folder.mkdir(exist_ok=True, mode=0o700)
     entry = quality.Entry(name, patient, outcome.face, round(outcome.information, 3), round(share, 4))
     quality.keep(folder, entry, before_and_after(grid.array, grid.affine, gone))
@@ -199,12 +204,13 @@ def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic
     """De-identify everything below `src` into `dst`; what cannot be vouched for is named in dst/audit.jsonl and not
     written.
 
-    `src` is only read. A rerun writes the same bytes, and goes on where an interrupted one stopped. Random `pseudonyms` need
+    `src` is only read. A rerun writes the same bytes, goes on where an interrupted one stopped, and removes what only earlier
+    runs wrote. Random `pseudonyms` need
     the path of a `crosswalk`.
 
     Raises:
         ScanpriorError: src is no folder, dst lies inside src (or src inside dst), an option that is not offered, a crosswalk
-            that cannot be used, a dst that was made with another key.
+            that cannot be used, a dst that was made with another key or from another src.
     """
     if text == "remove":
         recognition.require()
@@ -217,11 +223,7 @@ def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic
         raise ScanpriorError("DST and SRC must not lie inside each other", hint="choose a DST beside SRC")
     if target.exists() and not target.is_dir():
         raise ScanpriorError("DST is a file", hint="choose a folder")
-    if audit.made_with(target) not in ("", fingerprint(key)):
-        raise ScanpriorError(
-            "DST was made with another key, so that its patients would get second names",
-            hint="give the key that it was made with, or another DST",
-        )
+    refuse_foreign(target, source, key)
     settings = Settings(key, rules.profile(profile, options), faces, text, _assemble)
     facts = {"tool": f"scanprior {__version__}", "PS3.15": rules.edition(), "profile": profile, "options": settings.profile.options,
              "faces": faces, "text": text,

@@ -46,6 +46,7 @@ class Size(NamedTuple):
     prepared_megavoxels: float
     heads: int
     raw_mb: float
+    sites: int = 1
 
 
 class Forecast(NamedTuple):
@@ -166,8 +167,7 @@ def _pretraining(config: StudyConfig, size: Size, kind: PriorKind) -> float:
 def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:
     """Processor seconds of one arm on one draw."""
     evaluation, together = config.evaluation, config.engine.draws_per_job
-    folds = evaluation.folds if evaluation.scheme == "cv" else 1
-    fits = folds * len(evaluation.budgets) * evaluation.trials
+    fits = _folds(config, size) * len(evaluation.budgets) * evaluation.trials
     per_patch = 2 * _products(config) / gflops
     if not CATALOGUE[arm].network:
         return STARTUP["plain"] / together + 1.0 + FEATURE_FIT * fits + _dense(config, size, per_patch / 10)
@@ -180,10 +180,15 @@ def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:
 def _canary(config: StudyConfig, size: Size, gflops: float) -> float:
     """Processor seconds of one canary: one budget of one draw, and few dense predictions."""
     evaluation = config.evaluation
-    folds = evaluation.folds if evaluation.scheme == "cv" else 1
-    fits = FEATURE_FIT * folds * evaluation.trials
+    fits = FEATURE_FIT * _folds(config, size) * evaluation.trials
     tests = _dense(config, size, 2 * _products(config) / gflops / 10) / len(evaluation.budgets)
     return STARTUP["plain"] + 1.0 + fits + (tests if config.task.kind == "patient" else tests / 8)
+
+
+def _folds(config: StudyConfig, size: Size) -> int:
+    """How often every budget of a draw is fitted."""
+    scheme = config.evaluation.scheme
+    return config.evaluation.folds if scheme == "cv" else size.sites if scheme == "sites" else 1
 
 
 def _dense(config: StudyConfig, size: Size, per_patch: float) -> float:

@@ -119,6 +119,9 @@ def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
     tested = f"{len(split['test'])} patients put aside"
     if evaluation.scheme == "cv":
         tested = f"{evaluation.folds}-fold cross-validation"
+    if evaluation.scheme == "sites":
+        sites = len({part["fold"] for part in split["draws"]})
+        tested = f"each of {sites} sites in turn, by models without a label of it"
     setup = (
         ("voxel size", " × ".join(f"{side:g}" for side in config.prepare.spacing) + " mm"),
         ("intensity", config.prepare.intensity),

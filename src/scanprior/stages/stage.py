@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import importlib.metadata
 import json
@@ -11,7 +10,6 @@ import platform
 import resource
 import shutil
 import time
-import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
@@ -20,8 +18,8 @@ from typing import Any
 
 import pandas as pd
 
-from scanprior.digest import SOURCE, file_digest
-from scanprior.errors import ScanpriorError, StageError
+from scanprior.digest import file_digest
+from scanprior.errors import ScanpriorError, StageError, explain
 from scanprior.pipeline import STEPS
 from scanprior.stages.clock import Clock
 from scanprior.study import Study
@@ -182,21 +180,6 @@ def open_stage(study: Study, name: str, *, job: str = "", **wildcards: Any) -> G
             f"{where} stopped: {cause}",
             hint=f"after mending the cause the same command goes on from here: scanprior run {study.path}",
         ) from error
-
-
-def explain(error: BaseException) -> str:
-    """The cause in words; only our own errors are quoted, since a library's text may hold a path or a name."""
-    if isinstance(error, ScanpriorError):
-        return str(error)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "the machine ran out of memory; give the job more, or use smaller patches, layers or batches"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full; free some space (scanprior check STUDY.yaml forecasts how much is needed)"
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted by hand"
-    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if str(SOURCE) in frame.filename]
-    place = f" in {Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""
-    return f"{type(error).__name__}{place}; set SCANPRIOR_DEBUG=1 to see the library's own message"
 
 
 @cache

@@ -27,10 +27,12 @@ from scanprior.privacy.secondpass import (
 
 
 class Originals(NamedTuple):
-    """What the inputs say: values as (kind, text), and who they are (for the offsets of their dates)."""
+    """What the inputs say: values as (kind, text), who they are (for the offsets of their dates), and how many inputs could
+    not be read."""
 
     values: frozenset[tuple[str, str]]
     identities: frozenset[str]
+    unread: int = 0
 
 
 def originals_of(files: Iterable[Path], *, extra: Iterable[str] = (), kept: frozenset[int] = frozenset()) -> Originals:
@@ -38,14 +40,15 @@ def originals_of(files: Iterable[Path], *, extra: Iterable[str] = (), kept: froz
     attributes that an option keeps as they are."""
     values: set[tuple[str, str]] = set()
     identities: set[str] = set(extra)
+    unread = 0
     for file in files:
         try:
             values |= original_values(file, kept=kept)
             identities |= _identities(file)
         except OSError:
-            continue
+            unread += 1
     values |= {("id", text) for text in identities if len(text) > 3 and not text.startswith(("name:", "study:"))}
-    return Originals(frozenset(values), frozenset(identities - {""}))
+    return Originals(frozenset(values), frozenset(identities - {""}), unread)
 
 
 def search(folder: Path, originals: Originals, key: bytes, *, offsets: Iterable[int] = ()) -> Iterator[Finding]:
@@ -65,8 +68,8 @@ def verify(
     that file exists. What the standard's `options` keep as it is (PS3.15 Table E.1-1) is not looked for.
 
     Raises:
-        ScanpriorError: one of the two is no folder, `dst` holds nothing or was made with another key, or the crosswalk
-            cannot be used.
+        ScanpriorError: one of the two is no folder, `dst` holds nothing or was made with another key, the crosswalk
+            cannot be used, or files of `src` cannot be read.
     """
     for folder, name in ((src, "SRC"), (dst, "DST")):
         if not folder.is_dir():
@@ -81,7 +84,13 @@ def verify(
     if crosswalk is not None and crosswalk.exists():
         with Crosswalk(crosswalk, key) as names:
             offsets = names.offsets()
-    return list(search(dst, originals_of(_files(src), kept=kept_by(options)), key, offsets=offsets))
+    originals = originals_of(_files(src), kept=kept_by(options))
+    if originals.unread:
+        raise ScanpriorError(
+            f"{originals.unread} files of SRC cannot be read, so what they say of a patient was not searched for",
+            hint="make them readable, or take them out of SRC",
+        )
+    return list(search(dst, originals, key, offsets=offsets))
 
 
 def command(source: Path, destination: Path, *, key: Path, options: tuple[str, ...] = ()) -> int:

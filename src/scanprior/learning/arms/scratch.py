@@ -1,4 +1,4 @@
-"""The prior's network from a random start: what pretraining has to beat, all else equal."""
+"""The prior's network from a random start, its inputs standardised by its own training patches: what pretraining has to beat."""
 
 from __future__ import annotations
 
