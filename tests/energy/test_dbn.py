@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
+from scanprior.energy.dbn import DBN, needs_standardiser, top_states, visible_above
 from scanprior.energy.joint import Joint, with_labels
 from scanprior.energy.rbm import RBM
 from scanprior.energy.training import fit_rbm
@@ -134,3 +134,13 @@ def test_machines_that_do_not_fit_are_refused():
         DBN([RBM(Bernoulli(9), Bernoulli(6)), RBM(Bernoulli(5), Bernoulli(4))])
     with pytest.raises(ValueError, match="at least one machine"):
         DBN([])
+
+
+def test_a_chain_of_rectified_units_is_held():
+    """Weights beyond a gain of one multiply a state in every sweep."""
+    rbm, generator = RBM(Gaussian(9), ReLU(6)), Generator().manual_seed(0)
+    torch.nn.init.normal_(rbm.weight, 0, 3, generator=generator)
+    made = DBN([rbm]).generate(20, generator, sweeps=200)
+    assert torch.isfinite(made).all()
+    states = top_states(rbm, 20, generator, sweeps=50)
+    assert torch.isfinite(states).all()

@@ -69,3 +69,8 @@ def test_divergence_is_said():
     network = nn.Sequential(nn.Linear(12, 12))
     with pytest.raises(Diverged, match=r"diverged in epoch \d+.*Lower the learning rate"):
         fine_tune(network, data * 1e20, data, squared_error, epochs=5, seed=1, learning_rate=10.0)
+
+
+def test_a_loss_without_a_gradient_in_bfloat16_is_refused():
+    with pytest.raises(ValueError, match="no gradient"):
+        FineTuner(nn.Linear(3, 3), cross_entropy, epochs=1, rows=10, seed=0, bfloat16=True)

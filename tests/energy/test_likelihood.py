@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
+from scanprior.energy.joint import Joint
 from scanprior.energy.likelihood import (
     Estimate,
     ais,
@@ -92,3 +93,22 @@ def test_what_can_not_be_summed_is_refused():
         log_partition_exact(RBM(Bernoulli(26), Bernoulli(25)))
     with pytest.raises(NoClosedForm, match="rectified"):
         log_partition_exact(RBM(Gaussian(3), ReLU(2)))
+
+
+@pytest.mark.parametrize("betas", [[0.1, 1.0], [0.0, 0.9], [0.0, 0.5, 0.5, 1.0], [1.0, 0.0], [0.0]])
+def test_temperatures_that_do_not_join_the_two_machines_are_refused(betas):
+    rbm, generator = RBM(Bernoulli(4), Bernoulli(3)), Generator().manual_seed(0)
+    for run in (
+        lambda b: ais(rbm, generator=generator, betas=b),
+        lambda b: reverse_ais(rbm, torch.zeros(2, 4), generator=generator, betas=b),
+    ):
+        with pytest.raises(ValueError, match="rise from 0 to 1"):
+            run(torch.tensor(betas, dtype=torch.float64))
+
+
+def test_a_joint_layer_too_large_to_enumerate_leaves_it_to_the_other_side():
+    rbm = RBM(Joint(Bernoulli(16), Bernoulli(16)), Bernoulli(6))
+    torch.nn.init.zeros_(rbm.weight)
+    assert log_partition_exact(rbm) == pytest.approx(38 * 0.6931472)
+    with pytest.raises(NoClosedForm, match="joint states are too many"):
+        rbm.visible.states()

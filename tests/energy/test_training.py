@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Generator
 
+from scanprior.energy.joint import Joint
 from scanprior.energy.likelihood import log_likelihood, log_partition_exact
 from scanprior.energy.named import objective_named
 from scanprior.energy.objectives import CD, PCD
@@ -17,6 +18,7 @@ from scanprior.energy.step import Schedule, Stepper, main_variance, safe_learnin
 from scanprior.energy.training import Standardiser, blocks, check_data, fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
 from scanprior.energy.velocity import Diverged
+from scanprior.energy.workspace import Workspace
 
 
 def stripes(n: int = 400) -> torch.Tensor:
@@ -184,10 +186,10 @@ def test_wrong_data_is_refused_with_the_place():
 def test_a_broken_value_is_found_in_long_data_and_large_values_are_not_taken_for_one():
     data = torch.zeros(25_000, 2)
     data[:, 0] = 3e38  # their sum is infinite
-    check_data(data, 2)
+    check_data(data, Gaussian(2))
     data[20_001, 1] = float("nan")
     with pytest.raises(ValueError, match="row 20001, column 1 of the data is nan"):
-        check_data(data, 2)
+        check_data(data, Gaussian(2))
 
 
 def test_training_needs_no_copy_of_the_data():
@@ -233,3 +235,70 @@ def test_a_constant_column_is_left_at_its_mean():
     standardised = Standardiser.of(rows)(rows)
     assert torch.equal(standardised[:, 1], torch.zeros(50))
     torch.testing.assert_close(standardised[:, [0, 2]].std(0, unbiased=False), torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("units", "value", "said"),
+    [
+        (Bernoulli(6), 255.0, "row 2, column 4 of the data is 255; bernoulli units can't take it"),
+        (Bernoulli(6), -0.5, "can't take it"),
+        (Softmax(2, 3), 1.0, "softmax units can't take it"),
+        (Joint(Bernoulli(3), Softmax(1, 3)), 0.7, "joint units can't take it"),
+        (Gaussian(6), float("inf"), "row 2, column 4 of the data is inf; it must be finite"),
+    ],
+    ids=lambda one: getattr(one, "kind", None),
+)
+def test_values_that_the_units_cannot_take_are_named(units, value, said):
+    data = torch.zeros(5, 6)
+    data[:, [0, 3]] = 1.0
+    check_data(data, units)
+    data[2, 4] = value
+    with pytest.raises(ValueError, match=said):
+        check_data(data, units)
+
+
+def test_probabilities_that_were_computed_pass():
+    softmax = torch.randn(50, 6, generator=Generator().manual_seed(0)).unflatten(1, (2, 3)).softmax(-1).flatten(1)
+    check_data(softmax, Softmax(2, 3))
+    check_data(softmax, Bernoulli(6))
+
+
+def test_a_block_of_another_shape_is_refused_and_never_broadcast():
+    stepper = Stepper(RBM(Bernoulli(12), Bernoulli(3)), CD(1), batch_size=20, steps=9, seed=0, learning_rate=0.1)
+    data = stripes(40)
+    for wrong in (data, [data[:10, :1]], [data[0]]):
+        with pytest.raises(ValueError, match="expected rows of 12"):
+            stepper.block(wrong)
+    with pytest.raises(ValueError, match="at least one mini-batch"):
+        stepper.block([])
+    assert stepper.step == 0
+
+
+def test_weights_that_ran_away_are_seen_even_when_the_biases_did_not():
+    stepper = Stepper(RBM(Bernoulli(12), Bernoulli(3)), CD(1), batch_size=20, steps=9, seed=0, learning_rate=0.1)
+    stepper.weight_velocity[0, 0] = torch.inf
+    with pytest.raises(Diverged):
+        stepper.require_finite()
+
+
+def test_a_hidden_variance_is_not_learned_in_silence():
+    with pytest.raises(ValueError, match="on the visible side only"):
+        fit_rbm(
+            RBM(Bernoulli(12), Gaussian(3, learn_variance=True)),
+            stripes(),
+            epochs=1,
+            generator=Generator().manual_seed(0),
+        )
+
+
+def test_a_folded_machine_trains_as_the_machine_that_it_is():
+    """Standardised and folded (`RBM.fold`), a machine has offsets also where it isn't centered."""
+    rbm = RBM(Gaussian(12), Bernoulli(3), centered=False)
+    data = stripes() * 3 + 5
+    standard = Standardiser.of(data)
+    fit_rbm(rbm, standard(data), epochs=2, generator=Generator().manual_seed(0))
+    rbm.fold(standard.mean, standard.std)
+    work = Workspace(rbm, 10, 10)
+    shown = work.show_visible_(data[:10].clone())
+    torch.testing.assert_close(shown @ rbm.weight, rbm.hidden_field(data[:10]))
+    torch.testing.assert_close(work.visible_states(shown), data[:10])

@@ -15,7 +15,7 @@ from scanprior.energy.objectives import CD
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Schedule, Stepper
 from scanprior.energy.units import Bernoulli
-from scanprior.energy.velocity import Diverged, VelocityStepper
+from scanprior.energy.velocity import Diverged, VelocityStepper, restore
 
 
 def dense(schedule: Schedule) -> VelocityStepper:
@@ -65,3 +65,8 @@ def test_sparsity_pulls_in_full_in_the_same_step_whatever_the_momentum(
     pull = changes[0] - changes[1]
     # weights of 0.01: every mean activation is one half, to 2 %
     torch.testing.assert_close(pull, torch.full((3,), 0.1 * (1 - momentum) * 0.5 * 0.4), rtol=0.05, atol=0)
+
+
+def test_a_state_of_another_kind_of_device_is_refused_with_a_sentence() -> None:
+    with pytest.raises(ValueError, match="begun on another kind of device than cpu"):
+        restore(torch.Generator(), torch.zeros(16, dtype=torch.uint8))  # as long as that of a CUDA generator

@@ -15,6 +15,7 @@ from scanprior.energy.step import Schedule, Stepper
 from scanprior.energy.training import fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU, Softmax
 from scanprior.energy.updown import Layer, UpDown, fit_up_down
+from scanprior.energy.velocity import Diverged
 
 
 def log_likelihood(model: UpDown, v: Tensor) -> Tensor:
@@ -106,3 +107,29 @@ def test_what_it_can_not_do_is_refused():
             DBN([RBM(Bernoulli(3), Bernoulli(2))]), torch.zeros(4, 3), epochs=1, generator=Generator(),
             labels=torch.zeros(4, dtype=torch.long),
         )  # fmt: skip
+
+
+def test_a_wide_gaussian_layer_does_not_run_away():
+    """600 binary units below a rate of 0.05: the plain delta rule would multiply its error by six in every step."""
+    generator = Generator().manual_seed(0)
+    data = torch.randn(300, 20, generator=generator) @ torch.randn(20, 30, generator=generator) * 0.3
+    dbn = DBN([RBM(Gaussian(30), Bernoulli(600)), RBM(Bernoulli(600), Bernoulli(10))])
+    before = dbn.decode(dbn.encode(data, 1), 1).sub(data).square().mean()
+    model = fit_up_down(dbn, data, epochs=20, generator=generator)
+    after = model.generative[0].mean(model.encode(data)).sub(data).square().mean()
+    assert torch.isfinite(after) and after < before
+
+
+def test_what_is_no_longer_finite_stops_it():
+    model = UpDown(DBN([RBM(Bernoulli(4), Bernoulli(3)), RBM(Bernoulli(3), Bernoulli(2))]))
+    model.require_finite()
+    model.recognition[0].weight.data[0, 0] = torch.nan
+    with pytest.raises(Diverged, match="up-down"):
+        model.require_finite()
+
+
+def test_every_step_of_a_gaussian_layer_is_steady():
+    layer = Layer(torch.zeros(2, 3), torch.zeros(2), Gaussian(2))
+    assert layer.steady_rate(torch.ones(5, 3), 0.05) == 0.05
+    assert layer.steady_rate(torch.full((5, 3), 10.0), 0.05) == pytest.approx(1 / 301)
+    assert Layer(torch.zeros(2, 3), torch.zeros(2), Bernoulli(2)).steady_rate(torch.full((5, 3), 10.0), 0.05) == 0.05

@@ -13,7 +13,7 @@ from scanprior.energy.units import Gaussian, Units
 
 
 class ConvolutionalRBM(nn.Module):
-    """E(v, h) = E_visible(v) + E_hidden(h) - sum over maps k, places p of ((scale(v) - mu) * W)_kp (scale(h) - lambda)_kp.
+    """E(v, h) = E_visible(v) + E_hidden(h) - sum over maps k, places p of (scale(v - mu) * W)_kp scale(h - lambda)_kp.
 
     `*` is a valid cross-correlation, so that the hidden means given v are one layer of a convolutional network. The
     visible side is (batch, channels, *size), the hidden side (batch, maps, *grid), in two or three dimensions. mu and

@@ -202,13 +202,16 @@ def fit_convolutional(
 
 
 def check_maps(data: Tensor, rbm: ConvolutionalRBM) -> None:
-    """Refuse data that isn't (n, channels, *size) of `rbm`, has no rows, or a number that is not finite."""
+    """Refuse data that isn't (n, channels, *size) of `rbm`, has no rows, or a number that its visible units can't take."""
     expected = (rbm.visible.channels, *rbm.visible.grid)
     if tuple(data.shape[1:]) != expected or not len(data):
         raise ValueError(f"the data has the shape {tuple(data.shape)}; expected rows of {expected}")
-    bad = (~torch.isfinite(data)).flatten(1).any(1).nonzero().flatten()
+    bad = rbm.visible.units.outside(data).flatten(1).any(1).nonzero().flatten()
     if len(bad):
-        raise ValueError(f"row {int(bad[0])} of the data holds a value that is not finite; {len(bad)} rows do")
+        kind = rbm.visible.units.kind
+        raise ValueError(
+            f"row {int(bad[0])} of the data holds a value that {kind} units can't take; {len(bad)} rows do"
+        )
 
 
 def _sums(states: Tensor) -> Tensor:

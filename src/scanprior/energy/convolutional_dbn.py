@@ -9,10 +9,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from scanprior.energy.convolution import ConvolutionalRBM
+from scanprior.energy.dbn import RANGE
 from scanprior.energy.maps import MaxPooledMaps
 from scanprior.energy.units import Gaussian, ReLU
-
-RANGE = 5.0  # standard deviations: what data was clipped to in training, and states made up by a chain are held to
 
 
 class ConvolutionalDBN(nn.Module):

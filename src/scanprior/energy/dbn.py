@@ -12,6 +12,8 @@ from scanprior.energy.joint import Joint, label_log_probability, with_labels
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax, Units
 
+RANGE = 5.0  # standard deviations: what data was clipped to in training, and states made up by a chain are held to
+
 
 class DBN(nn.Module):
     """Layers of machines, each one's visible units being the hidden units of the one below.
@@ -160,7 +162,13 @@ def top_states(
     if labels is not None:
         states = with_labels(states[:, :-classes], labels, classes)
         known = torch.arange(top.visible.size, device=states.device) >= top.visible.size - classes
-    states = top.gibbs(states, max(0, sweeps - 1), generator, known=known)
+    if not isinstance(top.visible, Gaussian):
+        states = top.gibbs(states, max(0, sweeps - 1), generator, known=known)
+    else:  # without ends, where rectified units above can drive a chain away
+        width = RANGE * torch.exp(0.5 * top.visible.log_variance)
+        low, high = top.visible.bias - width, top.visible.bias + width
+        for _ in range(sweeps - 1):
+            states = top.gibbs(states, 1, generator).clamp(low, high)
     return top.hidden.sample(top.hidden_field(states), generator)
 
 

@@ -129,7 +129,8 @@ def autocorrelation(series: Tensor, *, lags: int | None = None) -> Autocorrelati
     most = min(sweeps - 1, sweeps // 2 if lags is None else lags)
     if most < 1:
         raise ValueError(f"an autocorrelation needs at least 2 sweeps and 1 lag; got {sweeps} sweeps and {most} lags")
-    centred = series.double() - series.double().mean()
+    series = series.cpu().double()  # not every device has float64
+    centred = series - series.mean()
     variance = centred.square().mean().clamp_min(torch.finfo(torch.float64).tiny)
     values = torch.stack([(centred[: sweeps - lag] * centred[lag:]).mean() / variance for lag in range(most + 1)])
     times = 1.0 + 2.0 * values[1:].cumsum(0)

@@ -48,6 +48,10 @@ class FineTuner(nn.Module):
         self.network, self.epochs, self.seed, self.batch_size = network, epochs, seed, batch_size
         self.done = 0
         self._loss, self._bfloat16 = loss, bfloat16
+        if bfloat16 and loss is cross_entropy:
+            raise ValueError(
+                "in bfloat16 a probability above 0.998 is 1, where the cross-entropy has no gradient; use float32"
+            )
         if bfloat16:
             require_bfloat16(next(network.parameters()).device)
         steps = epochs * -(-rows // batch_size)
@@ -81,7 +85,9 @@ class FineTuner(nn.Module):
         devices = [inputs.device] if inputs.device.type == "cuda" else []
         # Dropout draws from the global generator only; it gets its own seed here, and the global state back afterwards.
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reach into every device
+            if devices:
+                torch.cuda.manual_seed(seed)
             for rows in order.split(self.batch_size):
                 loss = self._step(inputs[rows], targets[rows])
                 total += loss * len(rows)

@@ -6,6 +6,7 @@ rows belong to the labels. References: Hinton, Osindero & Teh (2006), section 5;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import accumulate, pairwise
 
@@ -14,7 +15,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from scanprior.energy.rbm import RBM
-from scanprior.energy.units import Gaussian, Softmax, Units
+from scanprior.energy.units import MOST_STATES, Gaussian, NoClosedForm, Softmax, Units
 
 
 class Joint(Units):
@@ -88,7 +89,20 @@ class Joint(Units):
             part.bias.zero_()
 
     @override
+    def outside(self, states: Tensor) -> Tensor:
+        pieces = zip(self.kinds, self.split(states), strict=True)
+        return torch.cat([part.outside(piece) for part, piece in pieces], -1)
+
+    @override
+    def state_count(self) -> int:
+        count = math.prod(part.state_count() for part in self.kinds)
+        if count > MOST_STATES:
+            raise NoClosedForm(f"{count} joint states are too many to enumerate; {MOST_STATES} at most")
+        return count
+
+    @override
     def states(self) -> Tensor:
+        self.state_count()
         rows = torch.zeros(1, 0, dtype=self.bias.dtype, device=self.bias.device)
         for part in self.kinds:
             own = part.states()

@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from scanprior.energy.rbm import RBM
-from scanprior.energy.units import Gaussian, NoClosedForm
+from scanprior.energy.units import Gaussian, NoClosedForm, Units
 
 CHUNK = 1 << 14
 
@@ -37,17 +37,17 @@ def log_partition_exact(rbm: RBM) -> float:
         NoClosedForm: neither side can be enumerated, or the other has no closed form.
     """
     rbm = copy.deepcopy(rbm).double()
-    sides: list[tuple[Tensor, Callable[[Tensor], Tensor]]] = []
+    sides: list[tuple[int, Units, Callable[[Tensor], Tensor]]] = []
     reasons: list[str] = []
     for units, free_energy in ((rbm.hidden, rbm.hidden_free_energy), (rbm.visible, rbm.free_energy)):
         try:
-            sides.append((units.states(), free_energy))
+            sides.append((units.state_count(), units, free_energy))
         except NoClosedForm as reason:
             reasons.append(str(reason))
     if not sides:
         raise NoClosedForm(f"log Z needs a side that can be enumerated: {'; '.join(reasons)}. Use `ais` instead")
-    states, free_energy = min(sides, key=lambda side: len(side[0]))
-    return float(torch.cat([-free_energy(chunk) for chunk in states.split(CHUNK)]).logsumexp(0))
+    _, units, free_energy = min(sides, key=lambda side: side[0])
+    return float(torch.cat([-free_energy(chunk) for chunk in units.states().split(CHUNK)]).logsumexp(0))
 
 
 @torch.no_grad()
@@ -90,8 +90,8 @@ def ais(
         data: (n, visible); its means make the base-rate model. Without it, that has the machine's visible bias.
     """
     path = _Path(rbm, data)
-    betas = ladder((1.0, 1000)) if betas is None else betas
-    path.move_to(float(betas[0]))
+    betas = _from_zero_to_one(betas)
+    path.move_to(0.0)
     v = path.base_sample(chains, generator)
     log_weights = torch.zeros(chains, dtype=torch.float64, device=v.device)
     for beta in betas[1:].tolist():
@@ -113,7 +113,7 @@ def reverse_ais(
     `ais` and this bracket the truth. It needs `starts` from equilibrium; from data or short chains it bounds nothing.
     """
     path = _Path(rbm, data)
-    betas = ladder((1.0, 1000)) if betas is None else betas
+    betas = _from_zero_to_one(betas)
     path.move_to(1.0)
     v = starts.to(torch.float64)
     log_weights = torch.zeros(len(v), dtype=torch.float64, device=v.device)
@@ -125,6 +125,15 @@ def reverse_ais(
         path.move_to(beta)
         log_weights -= path.free_energy(v, field)
     return _estimate(log_weights, path.base_log_z, sign=-1.0)
+
+
+def _from_zero_to_one(betas: Tensor | None) -> Tensor:
+    """`betas`, or the default ladder; anything else would weigh another pair of machines than the two at its ends."""
+    if betas is None:
+        return ladder((1.0, 1000))
+    if len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not bool((betas.diff() > 0).all()):
+        raise ValueError("the inverse temperatures must rise from 0 to 1; see `ladder`")
+    return betas
 
 
 class _Path:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from scanprior.energy.objectives import Objective
 from scanprior.energy.products import require_bfloat16
@@ -126,12 +127,18 @@ class Stepper(VelocityStepper):
             rbm.weight, rbm.visible.bias, rbm.hidden.bias, steps=steps, seed=seed, learning_rate=learning_rate
         )  # fmt: skip
         objective.check(rbm)
+        if isinstance(rbm.hidden, Gaussian) and rbm.hidden.learn_variance:
+            raise ValueError("the variance of Gaussian units is learned on the visible side only")
         if bfloat16:
             require_bfloat16(rbm.weight.device)
         self.rbm, self.objective, self.schedule = rbm, objective, schedule
         self.batch_size, self._bfloat16 = batch_size, bfloat16
         self._work: Workspace | None = None
         self.register_buffer("variance_velocity", torch.zeros_like(rbm.visible.bias))
+
+    @override
+    def _sum_of_velocities(self) -> Tensor:
+        return super()._sum_of_velocities() + self.variance_velocity.sum()
 
     @torch.no_grad()
     def block(self, data: Tensor | Iterable[Tensor], rows: Tensor | None = None) -> Stats:
@@ -143,6 +150,7 @@ class Stepper(VelocityStepper):
             rows: row numbers (batches, batch) of the mini-batches; `batch` may be smaller than `batch_size`.
 
         Raises:
+            ValueError: there is no mini-batch, or one of another shape.
             Diverged: when a parameter is no longer a finite number after the block.
         """
         if self._work is None:
@@ -150,8 +158,16 @@ class Stepper(VelocityStepper):
             self._work = Workspace(self.rbm, self.batch_size, negatives, bfloat16=self._bfloat16)
             self.objective.begin(self.rbm, self.generator)
         n = 0
+        if isinstance(data, Tensor) and data.shape[-1:] != (self.rbm.visible.size,):
+            raise ValueError(
+                f"the data has the shape {tuple(data.shape)}; expected rows of {self.rbm.visible.size} visible units"
+            )
         for batch in data if rows is None else rows:
             n = len(batch)
+            if rows is None and (batch.ndim != 2 or batch.shape[1] != self.rbm.visible.size):
+                raise ValueError(
+                    f"a mini-batch has the shape {tuple(batch.shape)}; expected rows of {self.rbm.visible.size}"
+                )
             if n > self.batch_size:
                 raise ValueError(f"a mini-batch has {n} rows; this step was made for at most {self.batch_size}")
             positive = self._work.visible[:n]
@@ -160,6 +176,8 @@ class Stepper(VelocityStepper):
             else:
                 positive.copy_(batch)
             self._update(self._work, n)
+        if not n:
+            raise ValueError("a block needs at least one mini-batch")
         self.require_finite()
         return self._stats(self._work, n)
 

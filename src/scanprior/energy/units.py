@@ -20,6 +20,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 MOST_STATES = 1 << 20
+TOLERANCE = 1e-4  # of probabilities that were computed
 LOG_VARIANCE_FLOOR = -4.0
 LOG_VARIANCE_CEILING = 4.0
 
@@ -86,9 +87,22 @@ class Units(nn.Module, ABC):
     def start_from(self, mean: Tensor, variance: Tensor) -> None:
         """Set the bias so that the layer alone (weights zero) has the data's `mean` (size,), as far as it can."""
 
-    def states(self) -> Tensor:
-        """Every state the layer can take, (number of states, size)."""
+    def outside(self, states: Tensor) -> Tensor:
+        """Which values of `states` (batch, size) no state, and no mean of states, of these units has; a mask."""
+        return ~torch.isfinite(states)
+
+    def state_count(self) -> int:
+        """How many states the layer can take.
+
+        Raises:
+            NoClosedForm: infinitely many, or more than 2^20.
+        """
         raise NoClosedForm(f"{self.size} {self.kind} units have infinitely many states and can't be enumerated")
+
+    def states(self) -> Tensor:
+        """Every state the layer can take, (number of states, size); raises as `state_count` does."""
+        self.state_count()
+        raise NotImplementedError
 
 
 class Bernoulli(Units):
@@ -119,11 +133,19 @@ class Bernoulli(Units):
         self.bias.copy_(torch.logit(mean.clamp(0.01, 0.99)))
 
     @override
-    def states(self) -> Tensor:
+    def outside(self, states: Tensor) -> Tensor:
+        return ~((states >= -TOLERANCE) & (states <= 1 + TOLERANCE))
+
+    @override
+    def state_count(self) -> int:
         if self.size > math.log2(MOST_STATES):
             most = int(math.log2(MOST_STATES))
             raise NoClosedForm(f"2^{self.size} states are too many to enumerate; {most} units at most")
-        numbers = torch.arange(1 << self.size, device=self.bias.device)
+        return 1 << self.size
+
+    @override
+    def states(self) -> Tensor:
+        numbers = torch.arange(self.state_count(), device=self.bias.device)
         bits = torch.arange(self.size, device=self.bias.device)
         return ((numbers[:, None] >> bits) & 1).to(self.bias.dtype)
 
@@ -255,10 +277,20 @@ class Softmax(Units):
         self.bias.copy_(torch.log(mean.clamp_min(0.01 / self.n)))
 
     @override
-    def states(self) -> Tensor:
+    def outside(self, states: Tensor) -> Tensor:
+        groups = self._grouped(states)
+        whole = (groups.sum(-1, keepdim=True) - 1).abs() <= TOLERANCE * self.n
+        return ~((groups >= -TOLERANCE) & (groups <= 1 + TOLERANCE) & whole).flatten(-2)
+
+    @override
+    def state_count(self) -> int:
         if self.n**self.groups > MOST_STATES:
             raise NoClosedForm(f"{self.n}^{self.groups} states are too many to enumerate; {MOST_STATES} at most")
-        numbers = torch.arange(self.n**self.groups, device=self.bias.device)
+        return self.n**self.groups
+
+    @override
+    def states(self) -> Tensor:
+        numbers = torch.arange(self.state_count(), device=self.bias.device)
         places = self.n ** torch.arange(self.groups, device=self.bias.device)
         digits = torch.div(numbers[:, None], places, rounding_mode="floor") % self.n
         return nn.functional.one_hot(digits, self.n).flatten(1).to(self.bias.dtype)

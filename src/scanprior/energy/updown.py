@@ -13,11 +13,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from scanprior.energy.dbn import DBN, label_count, top_states
-from scanprior.energy.joint import label_log_probability, with_labels
+from scanprior.energy.joint import Joint, label_log_probability, with_labels
 from scanprior.energy.objectives import CD, Objective
 from scanprior.energy.step import Schedule, Stepper
 from scanprior.energy.training import LARGEST_SEED, blocks, check_data
 from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, Softmax, Units
+from scanprior.energy.velocity import Diverged
 
 
 class Layer(nn.Module):
@@ -44,6 +45,12 @@ class Layer(nn.Module):
         draw = torch.empty_like(total)
         self.kind.draw_(total, draw, torch.empty_like(total), generator)
         return draw
+
+    def steady_rate(self, given: Tensor, rate: float) -> float:
+        """`rate`, or less where the answer is linear: a step beyond 2 / the largest variance of `given` would overshoot."""
+        if not isinstance(self.kind, Gaussian):
+            return rate
+        return min(rate, 1.0 / float(1.0 + given.square().sum(1).mean()))
 
     @torch.no_grad()
     def teach(self, given: Tensor, wanted: Tensor, rate: float) -> None:
@@ -105,6 +112,11 @@ class UpDown(nn.Module):
             states = layers[0].mean(states)
         return states
 
+    def require_finite(self) -> None:
+        """Raise `Diverged` when a parameter is no longer a finite number."""
+        if not all(bool(torch.isfinite(parameter.sum())) for parameter in self.parameters()):
+            raise Diverged("the up-down algorithm diverged: a parameter is no longer finite. Lower the learning rate")
+
     @torch.no_grad()
     def step(
         self,
@@ -124,7 +136,7 @@ class UpDown(nn.Module):
         top = states[-1] if labels is None else with_labels(states[-1], labels, label_count(self.top))
         asleep = self.top.gibbs(top, sweeps, generator)[:, : states[-1].shape[1]]
         for layer, below, above in zip(generative, states, states[1:], strict=False):
-            layer.teach(above, below, rate)
+            layer.teach(above, below, layer.steady_rate(above, rate))
         stepper.block(top[None])
         for up, down in zip(reversed(recognition), reversed(generative), strict=True):
             below = down.sample(asleep, generator)
@@ -150,9 +162,12 @@ def fit_up_down(
         objective: of the top machine, and how many sweeps lie between up and down; none: `CD(3)` with drawn states.
 
     Raises:
-        ValueError: data of the wrong shape or not finite, or labels where there are no label units, or the reverse.
+        ValueError: data of the wrong shape, or that the visible units can't take, or labels where there are no label units, or
+            the reverse.
+        Diverged: when a parameter is no longer a finite number.
     """
-    check_data(data, dbn.sizes[0])
+    bottom = dbn.machines[0].visible
+    check_data(data, bottom.kinds[0] if len(dbn.machines) == 1 and isinstance(bottom, Joint) else bottom)
     if (labels is not None) != bool(dbn.labels):
         raise ValueError(
             f"the top machine has {dbn.labels} label units and labels were {'not ' if labels is None else ''}given"
@@ -171,4 +186,5 @@ def fit_up_down(
             rate = learning_rate * (1.0 - stepper.step / steps)
             some = labels[rows] if labels is not None else None
             model.step(data[rows], stepper, rate=rate, sweeps=chosen.k, generator=generator, labels=some)
+        model.require_finite()
     return model

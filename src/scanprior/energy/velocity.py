@@ -13,6 +13,21 @@ class Diverged(FloatingPointError):  # noqa: N818 - it is said as it is
     """Training left the finite numbers; the parameters are of no use any more."""
 
 
+def restore(generator: Generator, state: Tensor) -> None:
+    """Set a generator to a saved state.
+
+    Raises:
+        ValueError: the state is that of another kind of device.
+    """
+    try:
+        generator.set_state(state)
+    except RuntimeError:
+        raise ValueError(
+            f"the training was begun on another kind of device than {generator.device.type}, whose random numbers can't be "
+            "continued here: go on there, or remove its checkpoint and begin anew"
+        ) from None
+
+
 class VelocityStepper(nn.Module):
     """A velocity per parameter of a machine (weight, visible and hidden bias), step count and generator are its state.
 
@@ -45,8 +60,11 @@ class VelocityStepper(nn.Module):
         if self._generator is None:
             self._generator = Generator(self.weight_velocity.device).manual_seed(self.seed)
             if self._restored is not None:
-                self._generator.set_state(self._restored)
+                restore(self._generator, self._restored)
         return self._generator
+
+    def _sum_of_velocities(self) -> Tensor:
+        return self.weight_velocity.sum() + self.visible_velocity.sum() + self.hidden_velocity.sum()
 
     @override
     def get_extra_state(self) -> dict[str, Any]:
@@ -58,7 +76,7 @@ class VelocityStepper(nn.Module):
 
     def require_finite(self) -> None:
         """Raise `Diverged` when a velocity, and so a parameter, is no longer a finite number."""
-        if not bool(torch.isfinite(self.visible_velocity.sum() + self.hidden_velocity.sum())):
+        if not bool(torch.isfinite(self._sum_of_velocities())):
             raise Diverged(
                 f"training diverged by step {self.step}: a parameter is no longer finite. Lower the learning rate "
                 f"(it was {self.learning_rate:g}), or look for rows that are not standardised"

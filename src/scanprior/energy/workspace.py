@@ -40,17 +40,22 @@ class Workspace:
         self.total_visible = scratch(most, rbm.visible.size)
         self._signs: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self._scaled = {"visible": _has_variance(rbm.visible), "hidden": _has_variance(rbm.hidden)}
+        # A machine that was folded (`RBM.fold`) has offsets without being centered.
+        offsets = {"visible": rbm.visible_offset, "hidden": rbm.hidden_offset}
+        self._shifted = {side: rbm.centered or bool(offset.any()) for side, offset in offsets.items()}
 
     def show_visible_(self, states: Tensor) -> Tensor:
         """Scale and centre visible states in place."""
-        return self._show_(states, self.rbm.visible, self.rbm.visible_offset, self._scaled["visible"])
+        scaled, shifted = self._scaled["visible"], self._shifted["visible"]
+        return self._show_(states, self.rbm.visible, self.rbm.visible_offset, scaled=scaled, shifted=shifted)
 
     def show_hidden_(self, states: Tensor) -> Tensor:
         """Scale and centre hidden states in place."""
-        return self._show_(states, self.rbm.hidden, self.rbm.hidden_offset, self._scaled["hidden"])
+        scaled, shifted = self._scaled["hidden"], self._shifted["hidden"]
+        return self._show_(states, self.rbm.hidden, self.rbm.hidden_offset, scaled=scaled, shifted=shifted)
 
-    def _show_(self, states: Tensor, units: Units, offset: Tensor, scaled: bool) -> Tensor:
-        if self.rbm.centered:
+    def _show_(self, states: Tensor, units: Units, offset: Tensor, *, scaled: bool, shifted: bool) -> Tensor:
+        if shifted:
             states.sub_(offset)
         return states.copy_(units.scale(states)) if scaled else states
 
@@ -58,7 +63,7 @@ class Workspace:
         """The states that `show_visible_` turned into `shown`, as a new tensor."""
         units = self.rbm.visible
         states = shown * torch.exp(units.log_variance) if isinstance(units, Gaussian) else shown
-        return states + (self.rbm.visible_offset if self.rbm.centered else 0.0)
+        return states + (self.rbm.visible_offset if self._shifted["visible"] else 0.0)
 
     def signs(self, n: int, negatives: int) -> tuple[Tensor, Tensor]:
         """Weight of every row in the gradient of the visible bias (1, and -n / negatives), and as many ones."""

@@ -9,6 +9,8 @@ import torch
 from torch import Generator, nn
 from typing_extensions import override
 
+from scanprior.energy.velocity import restore
+
 
 class AdamStepper(nn.Module, ABC):
     """Adam's moments, step count and generator are its state; both tools are made when first used, on the weights' device.
@@ -36,7 +38,7 @@ class AdamStepper(nn.Module, ABC):
             adam, generator = self.optimiser(), Generator(next(self.parameters()).device).manual_seed(self.seed)
             if self._restored is not None:
                 adam.load_state_dict(self._restored["adam"])
-                generator.set_state(self._restored["generator"].cpu())
+                restore(generator, self._restored["generator"].cpu())
             self._made = adam, generator
         return self._made
 
