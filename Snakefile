@@ -1,5 +1,6 @@
 # The pipeline: raw scans to a report with a verdict. `snakemake --configfile config/STUDY.yaml --cores 2`, or `scanprior run`.
 import os
+import shlex
 import sys
 
 from snakemake.utils import min_version

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 # One thread per process, before numpy or torch is imported: parallelism is by processes, and the bits stay the same.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
     os.environ[_name] = "1"
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it a GPU's products are not the same every time
 
 import typer
 

@@ -10,7 +10,9 @@ from scanprior.energy import objective_names
 from scanprior.learning import catalogue
 from scanprior.learning.catalogue import CANARIES, CATALOGUE, MACHINES, ArmName, CanaryName, Hidden, PriorKind
 
-Triple = tuple[float, float, float]
+NAME = r"^[a-z0-9][a-z0-9_-]{0,40}$"
+Side = Annotated[float, Field(gt=0)]  # mm
+Triple = tuple[Side, Side, Side]
 Size = tuple[int, int, int]
 
 
@@ -151,7 +153,9 @@ class Evaluation(Section):
     pool: int = Field(
         0, ge=0, description="labelled patients whose labels are put aside to play the unlabelled archive"
     )
-    budgets: tuple[int, ...] = Field((8, 16, 24), description="labelled patients an arm may use, validation included")
+    budgets: tuple[int, ...] = Field(
+        (8, 16, 24), min_length=1, description="labelled patients an arm may use, validation included"
+    )
     draws: int = Field(
         5, ge=1, description="seeded choices of labelled patients (cv: repeats); with one there is no verdict"
     )
@@ -193,9 +197,7 @@ class Engine(Section):
 class StudyConfig(Section):
     """One study file."""
 
-    study: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="name of the study and of its folder under results/"
-    )
+    study: str = Field(pattern=NAME, description="name of the study and of its folder under results/")
     seed: int = Field(0, ge=0)
     quick: bool = Field(False, description="true: a try-out; the report says that it is not for claims")
     cohort: Cohort

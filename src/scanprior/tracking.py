@@ -70,11 +70,12 @@ class Recorder:
 
     def sync(self) -> None:
         """Write whatever is new: lines of live logs, finished jobs, the verdict."""
-        for file in sorted(self.study.work.glob("**/log.jsonl")):
+        for file in _files(self.study.work, "log.jsonl"):
             self._sync_live(file)
-        for file in sorted(self.study.results.glob("**/record.json")):
+        for file in _files(self.study.results, "record.json"):
             if ARTIFACTS not in file.parts:  # a copy that was logged
-                self._sync_record(file)
+                with suppress(FileNotFoundError):  # replaced in between; the next look finds the new one
+                    self._sync_record(file)
         self._sync_verdict()
 
     def _sync_live(self, file: Path) -> None:
@@ -87,7 +88,7 @@ class Recorder:
         except FileNotFoundError:  # published in between
             return
         whole = text[: text.rfind(b"\n") + 1]
-        rows = [json.loads(line) for line in whole.splitlines()]
+        rows = [row for line in whole.splitlines() if (row := _row(line)) is not None]
         values = [
             (k, v, row["step"], int(row["time"] * 1000))
             for row in rows
@@ -171,6 +172,19 @@ class Recorder:
         walk("", parameters)
         have = self.client.get_run(run).data.params
         self.client.log_batch(run, params=[Param(k, v) for k, v in sorted(flat.items()) if k and k not in have])
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    """All files of a name; folders that vanish while they are walked are passed over."""
+    return sorted(Path(place) / name for place, _, files in os.walk(folder) if name in files)
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """A line of a live log; None for one that a full disk has torn."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def _job(study: Study, file: Path) -> tuple[str, str]:

@@ -35,13 +35,14 @@ def table(tmp_path, text, what="the label table"):
     return read_table(tmp_path / "t.csv", what=what)
 
 
-def joined(sources, tmp_path, labels=None, *, rejected=(), patients=None, maps=None, **more):
+def joined(sources, tmp_path, labels=None, *, rejected=(), patients=None, maps=None, voxels=True, **more):
     return join(
         Found(list(sources), list(rejected)),
         rules(**more),
         labels=table(tmp_path, labels) if labels else None,
         patients=table(tmp_path, patients, "the patient table") if patients else None,
         maps=maps,
+        voxels=voxels,
     )
 
 
@@ -303,3 +304,8 @@ class TestLabelMaps:
         cohort = join(found, rules(classes={1: "a", 2: "b"}), labels=None, patients=None, maps=bad / "labels")
         assert sorted(item.reason for item in cohort.aside) == ["map-without-scan", "map-without-scan"]
         assert [scan.label_map for scan in cohort.scans] == [None]
+
+
+def test_without_voxels_the_limit_cuts_nobody(tmp_path):
+    """Who comes first goes by the digest of the voxels: names would take all controls before the first patient."""
+    assert len(joined(FOUR, tmp_path, limit=2, voxels=False).patients) == 4

@@ -150,3 +150,9 @@ def test_real_volumes(scanprior_data):
                  *(scanprior_data / "study2" / "ds002748_bids").rglob("*.nii.gz"),
                  *(scanprior_data / "heads").glob("*.nii.gz")]:  # fmt: skip
         assert len(read_nifti(path).shape) == 3
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_whole_numbers_of_64_bits_can_be_written(tmp_path, dtype):
+    write_nifti(Volume(np.arange(24, dtype=dtype).reshape(2, 3, 4), np.eye(4)), tmp_path / "a.nii.gz")
+    assert np.array_equal(np.asarray(nib.load(tmp_path / "a.nii.gz").dataobj), np.arange(24).reshape(2, 3, 4))

@@ -72,5 +72,5 @@ def test_the_nearest_column_is_named(tmp_path):
     sentence = table.require("diagnose", key="cohort.columns.label")
     assert sentence is not None
     assert sentence.startswith(
-        "cohort.columns.label: the label table has no column 'diagnose'; did you mean 'Diagnosis'?"
+        "cohort.columns.label: the label table has no column 'diagnose' among its 2; did you mean 'Diagnosis'?"
     )

@@ -1,6 +1,7 @@
 """Walking a delivery: sorted by content, links kept inside, strays named, companions left in peace."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,24 @@ def test_bids_derivatives_are_left_out(tree):
 def test_unreadable_files_are_named(tree):
     (tree / "a" / "IM0001").chmod(0)
     assert reasons(walk(tree), tree) == {"a/IM0001": "unreadable"}
+
+
+def test_a_folder_that_cannot_be_opened_is_told_and_stops_nothing(tmp_path, monkeypatch):
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "a.nii").write_bytes(b"x")
+    real = os.scandir
+
+    def guarded(place):
+        if Path(place).name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(place))
+        return real(place)
+
+    monkeypatch.setattr("scanprior.scans.walk.os.scandir", guarded)
+    found = walk(tmp_path)
+    assert [file.name for file in found.nifti] == ["a.nii"]
+    assert [(one.reason, one.path.name) for one in found.rejected] == [("unreadable", "lost+found")]
+
+
+def test_links_in_a_circle_are_told(tmp_path):
+    (tmp_path / "x").symlink_to(tmp_path / "x")
+    assert [one.reason for one in walk(tmp_path).rejected] == ["broken-link"]

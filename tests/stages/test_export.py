@@ -35,3 +35,17 @@ def test_report_scores_and_checklists_go_with_the_prior(tmp_path: Path) -> None:
                      "report/tripod_ai.csv")
     }  # fmt: skip
     assert sum("journal" in line for line in written) == 6
+
+
+def test_a_prior_that_the_study_no_longer_has_is_not_exported(tmp_path: Path) -> None:
+    study = make_study(tmp_path, arms="dbn, scratch", evaluation=EVALUATION, voxel=True)
+    split = {"scheme": "holdout", "draws": [{"draw": 0, "fold": 0, "order": ["P-1", "P-2"], "test": ["P-3"]}],
+             "labelled": ["P-1", "P-2"], "test": ["P-3"], "pool": [], "budgets": [2], "block": 1}  # fmt: skip
+    for folder in ("prior", "prior-denoising"):
+        for name in ("prior.safetensors", "card.json", "model_card.md"):
+            (study.results / folder).mkdir(parents=True, exist_ok=True)
+            (study.results / folder / name).write_text(name)
+    (study.results / "split").mkdir()
+    (study.results / "split/split.json").write_text(json.dumps(split))
+    export(study, tmp_path / "out")
+    assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == ["prior", "splits_final.json"]

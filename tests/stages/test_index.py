@@ -189,7 +189,7 @@ def test_problems_come_at_once_and_ids_stay_in_the_listing(raw, tmp_path):
     [
         ({"scans": "/nowhere/MRN7"}, "cohort.scans: nothing is there"),
         ({"labels": "none.csv"}, "cohort.labels: nothing is there"),
-        ({"columns": {"patient": "id", "label": "dxx"}}, "no column 'dxx'; did you mean 'dx'?"),
+        ({"columns": {"patient": "id", "label": "dxx"}}, "no column 'dxx' among its 3; did you mean 'dx'?"),
         ({"select": {"serie": "T1"}}, "unknown key 'serie'; did you mean series?"),
     ],
 )
@@ -239,3 +239,60 @@ def test_names_that_are_no_text_are_taken_as_they_are(raw, tmp_path):
     assert len(pd.read_parquet(made.private / "crosswalk.parquet")) == 7
     files = [name for text in pd.read_parquet(made.private / "sources.parquet")["files"] for name in json.loads(text)]
     assert str(raw.resolve() / name) in files
+
+
+def test_a_mended_label_map_or_header_is_seen_by_what_reads_the_index(tmp_path):
+    """Of a map the tables hold no voxel, and the voxels' digest leaves out place and spacing."""
+    rng = np.random.default_rng(0)
+    for folder, high in (("raw", 90), ("maps", 3)):
+        (tmp_path / folder).mkdir()
+        for n in range(3):
+            write_nifti(
+                Volume(rng.integers(0, high, (6, 6, 6)).astype(np.int16), np.eye(4)), tmp_path / folder / f"p{n}.nii.gz"
+            )
+    config = StudyConfig.model_validate(
+        {"study": "v", "cohort": {"scans": str(tmp_path / "raw"), "label_maps": str(tmp_path / "maps")},
+         "task": {"kind": "voxel", "classes": {1: "a", 2: "b"}}}
+    )  # fmt: skip
+    made = Study(config, tmp_path / "v.yaml", tmp_path)
+
+    def digests():
+        index.run(made)
+        table = pd.read_parquet(made.folder("index") / "scans.parquet")
+        return table["content"].tolist(), table.drop(columns="content")
+
+    before, rest = digests()
+    again, _ = digests()
+    assert again == before and len(set(before)) == 3
+    write_nifti(Volume(rng.integers(0, 3, (6, 6, 6)).astype(np.int16), np.eye(4)), tmp_path / "maps/p1.nii.gz")
+    mended, unseen = digests()
+    assert sum(one != other for one, other in zip(mended, before, strict=True)) == 1
+    pd.testing.assert_frame_equal(unseen, rest)
+    image = nib.load(tmp_path / "raw/p2.nii.gz")
+    moved = nib.Nifti1Image(np.asarray(image.dataobj), np.diag([1, 1, 1.5, 1]))
+    nib.save(moved, tmp_path / "raw/p2.nii.gz")
+    nib.save(
+        nib.Nifti1Image(np.asarray(nib.load(tmp_path / "maps/p2.nii.gz").dataobj), moved.affine),
+        tmp_path / "maps/p2.nii.gz",
+    )
+    assert sum(one != other for one, other in zip(digests()[0], mended, strict=True)) == 1
+
+
+def test_shards_of_an_earlier_number_are_removed(raw, tmp_path):
+    made = study(tmp_path)
+    for stage in ("deidentify", "convert", "prepare"):
+        for shard in range(4):
+            (made.folder(stage, f"shard-{shard}")).mkdir(parents=True)
+            (made.folder(stage, f"shard-{shard}") / "kept.txt").write_text("x")
+    index.run(made)
+    for stage in ("deidentify", "convert", "prepare"):
+        assert sorted(folder.name for folder in made.folder(stage).iterdir()) == ["shard-0", "shard-1"]
+
+
+def test_a_table_without_a_header_line_does_not_have_its_first_patient_told(raw, tmp_path):
+    (raw / "labels.csv").write_text("MRN70;Planted^Anna;ill\nMRN71;Planted^Berta;well\n")
+    with pytest.raises(CohortError) as caught:
+        index.check(study(tmp_path))
+    said = str(caught.value)
+    assert "no column 'id' among its 3; does its first line hold the names of the columns?" in said
+    assert not any(secret in said for secret in PLANTED)

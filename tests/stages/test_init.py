@@ -117,3 +117,17 @@ def test_quoted_text_comes_back(text):
     import yaml
 
     assert yaml.safe_load(f"{{key: {quoted(text)}}}")["key"] == text
+
+
+@pytest.mark.parametrize("name", ["My Study", "study.v2", "", "Müller", "x" * 42])
+def test_a_name_that_no_study_can_have_is_refused_before_anything_is_read(tmp_path, name):
+    with pytest.raises(ConfigError, match="a study can't be called"):
+        draft(tmp_path, None, name)
+
+
+def test_a_name_of_digits_stays_a_name(tmp_path):
+    deliver(tmp_path / "raw", t2=False)
+    (tmp_path / "labels.csv").write_text(
+        "id,dx\n" + "".join(f"ID{n:02},{'ill' if n % 2 else 'well'}\n" for n in range(14))
+    )
+    assert drafted(tmp_path, tmp_path / "raw", tmp_path / "labels.csv", name="2024").name == "2024"

@@ -139,3 +139,12 @@ def test_a_disk_that_fills_while_the_record_is_written_is_named(
             stage.rest()
     assert "SMITH" not in str(caught.value)
     assert "disk is full" in json.loads((study.work / "failures" / "index@.json").read_text())["cause"]
+
+
+def test_quarantine_of_jobs_that_are_no_more_is_not_told(study: Study) -> None:
+    for shard in (0, 99):
+        folder = study.folder("convert", f"shard-{shard}")
+        folder.mkdir(parents=True)
+        frame = pd.DataFrame({"item": ["S-1"], "patient": ["P-1"], "reason": [f"of shard {shard}"], "sentence": ["x"]})
+        frame.to_parquet(folder / "quarantine.parquet")
+    assert read_quarantine(study, "convert")["reason"].tolist() == ["of shard 0"]

@@ -27,7 +27,8 @@ def state(stage):
 
 def command(stage, options=""):
     """`exec`: the stage is a child of the engine itself and ends with it."""
-    return f"exec scanprior stage {stage} {study.path} {options}" f" > {{log}} 2>&1"
+    path = shlex.quote(str(study.path)).replace("{", "{{").replace("}", "}}")
+    return f"exec scanprior stage {stage} {path} {options} > {{log}} 2>&1"
 
 
 wildcard_constraints:

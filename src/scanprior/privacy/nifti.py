@@ -127,9 +127,10 @@ def encode_nifti(stored: Stored, *, compress: bool = True) -> bytes:
 def _units(header: nib.Nifti1Header) -> tuple[str, str]:
     """Units of space and time; "unknown" where the code is none of the standard's."""
     try:
-        return header.get_xyzt_units()
+        space, time = header.get_xyzt_units()
     except KeyError:
         return "unknown", "unknown"
+    return str(space), str(time)
 
 
 def scaled(stored: Stored) -> NDArray[np.float32]:

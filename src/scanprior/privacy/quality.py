@@ -10,8 +10,11 @@ import base64
 import html
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from scanprior.privacy.series import write
 
 _ORDER = ("quarantined", "outside", "already-gone", "stripped", "removed")
 _MEANING = {
@@ -35,12 +38,14 @@ class Entry(NamedTuple):
 
 def keep(folder: Path, entry: Entry, picture: bytes | None) -> None:
     """Note one head in `folder`; a later note of the same scan replaces it."""
-    (folder / f"{entry.scan}.json").write_text(json.dumps(entry._asdict()) + "\n", encoding="utf-8")
     target = folder / f"{entry.scan}.png"
     if picture is None:
         target.unlink(missing_ok=True)
     else:
-        target.write_bytes(picture)
+        write(target, picture)
+    write(
+        folder / f"{entry.scan}.json", (json.dumps(entry._asdict()) + "\n").encode()
+    )  # whole: another shard may read it
 
 
 def forget(folder: Path, scan: str) -> None:
@@ -52,8 +57,10 @@ def forget(folder: Path, scan: str) -> None:
 def page(folder: Path, scans: Collection[str]) -> str:
     """The page of all heads noted in `folder` that are of `scans` (older notes may lie there): what to look at first, in
     doubt or with the weakest fit, comes first."""
-    files = [folder / f"{scan}.json" for scan in scans]
-    entries = [Entry(**json.loads(file.read_text(encoding="utf-8"))) for file in files if file.exists()]
+    entries: list[Entry] = []
+    for scan in scans:
+        with suppress(FileNotFoundError):
+            entries.append(Entry(**json.loads((folder / f"{scan}.json").read_text(encoding="utf-8"))))
     entries.sort(key=lambda one: (_rank(one.verdict), one.information, one.scan))
     counts = {verdict: sum(one.verdict == verdict for one in entries) for verdict in _ORDER}
     rows = "".join(

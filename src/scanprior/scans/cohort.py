@@ -129,7 +129,8 @@ def join(
     if joined.persons:
         aside += [Aside("label-without-scan", "a row of the label table without a scan", i) for i in joined.unmatched]
     problems += _strangers(rules.together, everyone)
-    people = _patients(usable, joined.persons, label_maps, voxel=rules.classes is not None)[: rules.limit]
+    people = _patients(usable, joined.persons, label_maps, voxel=rules.classes is not None)
+    people = people[: rules.limit if voxels else None]  # the first by digest, which is not known without voxels
     if labels is not None and rules.classes is None and usable and joined.persons:
         problems += class_problems([p.label for p in people if p.label is not None], rules.positive)
     chosen = {person.identity for person in people}

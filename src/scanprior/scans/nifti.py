@@ -140,7 +140,7 @@ def write_nifti(volume: Volume, path: Path) -> None:
         array = array.astype(np.uint8)
     elif array.dtype == np.float64:
         array = array.astype(np.float32)
-    image = nib.Nifti1Image(array, volume.affine)
+    image = nib.Nifti1Image(array, volume.affine, dtype=array.dtype)  # said, because 64-bit integers have to be
     image.header.set_xyzt_units("mm")
     image.set_sform(volume.affine, 1)
     image.set_qform(volume.affine, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom._uid_dict import UID_dictionary
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, ImplicitVRLittleEndian
@@ -25,6 +26,8 @@ def stored(dataset: Dataset) -> NDArray[np.integer]:
     syntax = (
         UID(str(meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))) if meta is not None else ImplicitVRLittleEndian
     )
+    if syntax not in UID_dictionary:  # a maker's own, or none
+        raise Refused("undecodable", "the file says of its pixels' encoding nothing that the standard knows")
     if not syntax.is_encapsulated:
         return _native(dataset, big=not syntax.is_little_endian)
     try:

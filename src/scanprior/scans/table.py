@@ -28,13 +28,16 @@ class Table:
     rows: tuple[dict[str, str | None], ...]
 
     def require(self, column: str, *, key: str) -> str | None:
-        """A problem sentence when `column`, which the study file names under `key`, is not there; else None."""
+        """A problem sentence when `column`, which the study file names under `key`, is not there; else None.
+
+        It names no column but a near guess: where the header line is missing, the columns are a patient's own values.
+        """
         if column in self.columns:
             return None
         near = difflib.get_close_matches(column.lower(), [name.lower() for name in self.columns], n=1, cutoff=0.5)
         guess = next((name for name in self.columns if near and name.lower() == near[0]), None)
-        hint = f"; did you mean {guess!r}?" if guess else ""
-        return f"{key}: {self.what} has no column {column!r}{hint} (its columns: {', '.join(self.columns)})"
+        hint = f"did you mean {guess!r}?" if guess else "does its first line hold the names of the columns?"
+        return f"{key}: {self.what} has no column {column!r} among its {len(self.columns)}; {hint}"
 
 
 def read_table(path: Path, *, what: str) -> Table:

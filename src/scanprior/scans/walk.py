@@ -52,7 +52,7 @@ def walk(root: Path, *, skip: Set[Path] = frozenset()) -> Delivery:
     bids = is_bids(root)
     found = Delivery([], [], [])
     seen: set[Path] = set()
-    for path in _files(root, bids=bids, skip=skip):
+    for path in _files(root, bids=bids, skip=skip, found=found):
         target = path
         if path.is_symlink():
             try:
@@ -81,14 +81,19 @@ def is_bids(root: Path) -> bool:
     return (root / "dataset_description.json").is_file() or (root / "participants.tsv").is_file()
 
 
-def _files(folder: Path, *, bids: bool, skip: Set[Path]) -> Iterator[Path]:
-    """Files below a folder in sorted order: real files before links, so that a link to a walked file adds nothing."""
+def _files(folder: Path, *, bids: bool, skip: Set[Path], found: Delivery) -> Iterator[Path]:
+    """Files below a folder in sorted order: real files before links, so that a link to a walked file adds nothing. A folder
+    that can't be opened is noted as turned away."""
     links: list[Path] = []
     folders = [folder]
     while folders:
         current = folders.pop()
-        with os.scandir(current) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        try:
+            with os.scandir(current) as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        except PermissionError as error:
+            found.rejected.append(Rejected(current, "unreadable", f"the folder can't be opened ({error.strerror})"))
+            continue
         files: list[Path] = []
         for entry in ordered:
             path = Path(entry.path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scanprior.errors import ScanpriorError
 from scanprior.evidence.nnunet import splits_final
+from scanprior.pipeline import job_name
 from scanprior.study import Study
 
 # What goes with a manuscript: folder below the study's results ("" = top) and pattern.
@@ -26,7 +27,8 @@ def export(study: Study, folder: Path) -> list[str]:
     Raises:
         ScanpriorError: the study has no prior yet.
     """
-    priors = sorted(file.parent for file in study.results.glob("prior*/prior.safetensors"))
+    every = (study.folder("pretrain", job_name(**job)) for job in study.jobs("pretrain"))
+    priors = sorted(folder for folder in every if (folder / "prior.safetensors").is_file())
     split = study.results / "split" / "split.json"
     if not priors or not split.is_file():
         raise ScanpriorError(f"the study {study.name} has no prior yet", hint=f"scanprior run {study.path}")

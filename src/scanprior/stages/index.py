@@ -13,12 +13,14 @@ import pandas as pd
 
 from scanprior.errors import CohortError, ConfigError
 from scanprior.privacy.pseudonyms import file_pseudonym, identity_of, patient_pseudonym, scan_pseudonym
+from scanprior.scans.coarse import lettered, thirds
 from scanprior.scans.cohort import SELECTORS, Aside, Cohort, Rules, join, selected
 from scanprior.scans.discover import Source, discover
 from scanprior.scans.labels import Columns, Problem, missing_columns
-from scanprior.scans.lettered import lettered
 from scanprior.scans.table import Table, read_table
+from scanprior.stages.contents import contents
 from scanprior.stages.stage import open_stage
+from scanprior.stages.surplus import remove_surplus
 from scanprior.study import Study
 
 LISTING = "cohort-problems.txt"
@@ -60,6 +62,7 @@ def run(study: Study, *, workers: int = 1) -> None:
             quarantined=len(cohort.aside),
             suspects=[warning.sentence for warning in cohort.warnings],
         )
+    remove_surplus(study)
 
 
 def check(study: Study) -> Cohort:
@@ -157,24 +160,16 @@ def scan_table(study: Study, cohort: Cohort) -> pd.DataFrame:
             "modality": pd.Series([_modality(scan.source.modality) for scan in scans], dtype="string"),
             "scanner": pd.Series(scanners, dtype="string"),
             "days": pd.Series([scan.days for scan in scans], dtype="Int64"),
-            "period": _thirds([scan.source.study_date or None for scan in scans]),
-            "delivery": _thirds([scan.source.key for scan in scans]),
+            "period": pd.Series(thirds([scan.source.study_date or None for scan in scans]), dtype="Int64"),
+            "delivery": pd.Series(thirds([scan.source.key for scan in scans]), dtype="Int64"),
             "matrix": pd.Series(
                 ["×".join(map(str, s.source.shape)) if s.source.shape else None for s in scans], dtype="string"
             ),
+            "content": pd.Series(contents(scans, study.key), dtype="string"),
             "has_map": pd.Series([scan.label_map is not None for scan in scans], dtype="bool"),
             "n_files": pd.Series([len(scan.source.files) for scan in scans], dtype="int64"),
             "shard": pd.Series(shards, dtype="int64"),
         }
-    )
-
-
-def _thirds(values: list[str | None]) -> pd.Series:
-    """1, 2 or 3 by rank (equal values alike): coarse enough to name nobody, fine enough to see that a label goes with it."""
-    known = sorted(value for value in values if value is not None)
-    edges = [known[len(known) * part // 3] for part in (1, 2)] if known else []
-    return pd.Series(
-        [None if value is None else 1 + sum(value >= edge for edge in edges) for value in values], dtype="Int64"
     )
 
 

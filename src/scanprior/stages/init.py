@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scanprior.config import NAME
 from scanprior.errors import CohortError, ConfigError
 from scanprior.scans.cohort import Cohort, Rules, join
 from scanprior.scans.discover import Found, Source, discover
@@ -54,6 +55,10 @@ def draft(folder: Path, labels: Path | None, name: str) -> str:
         ConfigError: the folder or the given table is missing.
         CohortError: there is no usable scan, or neither labels nor label maps.
     """
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            f"a study can't be called {name!r}", hint="--name: small letters, digits, - and _, 41 at most, e.g. mystudy"
+        )
     if not folder.is_dir():
         raise ConfigError("there is no such folder", hint="scanprior init FOLDER: the folder that holds the raw scans")
     if labels is not None and not labels.is_file():
@@ -188,7 +193,7 @@ def _text(survey: Survey, name: str) -> str:
     sizes = [max(1, len(labelled))] if voxel or not counts else [counts[label] for label in sorted(counts)]
     chosen = plan(sizes, len(cohort.patients) - len(labelled))
     lines = _report(survey, labelled)
-    lines += [f"study: {name}", "seed: 0", "cohort:", f"  scans: {quoted(str(survey.scans))}"]
+    lines += [f"study: {quoted(name)}", "seed: 0", "cohort:", f"  scans: {quoted(str(survey.scans))}"]
     lines += _select(cohort)
     if survey.labels is not None:
         lines.append(f"  labels: {quoted(_place(survey.labels, survey.scans))}")

@@ -18,6 +18,7 @@ from scanprior.learning.catalogue import PriorKind, hidden_of_prior
 from scanprior.learning.kinds import pretrainer
 from scanprior.learning.patch_prior import PatchPrior
 from scanprior.learning.prior import save_prior
+from scanprior.learning.same_bits import same_bits
 from scanprior.patches.store import PatchStore
 from scanprior.pipeline import job_name
 from scanprior.stages.stage import open_stage
@@ -35,6 +36,7 @@ def run(study: Study, *, kind: PriorKind, context: str) -> None:
     Raises:
         StageError: the scope leaves no patches, a test patient would be seen, or training diverged.
     """
+    same_bits()
     with open_stage(study, "pretrain", job=job_name(kind=kind, context=context), kind=kind, context=context) as stage:
         config = study.config
         split = json.loads((study.folder("split") / "split.json").read_text())

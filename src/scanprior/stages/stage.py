@@ -20,7 +20,7 @@ import pandas as pd
 
 from scanprior.digest import file_digest
 from scanprior.errors import ScanpriorError, StageError, explain
-from scanprior.pipeline import STEPS
+from scanprior.pipeline import STEPS, job_name
 from scanprior.stages.clock import Clock
 from scanprior.study import Study
 
@@ -213,11 +213,13 @@ def machine() -> dict[str, Any]:
 
 
 def read_quarantine(study: Study, *stages: str) -> pd.DataFrame:
-    """The quarantine tables of finished stages as one frame with a `stage` column."""
+    """The quarantine tables of the study's jobs, as far as they are finished, as one frame with a `stage` column."""
     frames: list[pd.DataFrame] = []
     for stage in stages:
-        for file in sorted((study.results / stage).rglob("quarantine.parquet")):
-            frames.append(pd.read_parquet(file).assign(stage=stage))
+        for job in study.jobs(stage):  # not what lies there: folders of an earlier number of shards may
+            file = study.folder(stage, job_name(**job)) / "quarantine.parquet"
+            if file.is_file():
+                frames.append(pd.read_parquet(file).assign(stage=stage))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*QUARANTINE, "stage"])
 
 

@@ -111,6 +111,8 @@ def _arm(study: Study, name: ArmName, draw: int, fold: int, split: dict[str, Any
         from scanprior.learning.training import Plan
 
         made = replace(cast(NetworkArm, made), plan=Plan(epochs=config.evaluation.epochs))
-    if "torch" in sys.modules:  # the same bits need the same number of threads, and one is fastest here
-        sys.modules["torch"].set_num_threads(1)
+    if "torch" in sys.modules:
+        from scanprior.learning.same_bits import same_bits
+
+        same_bits()
     return made
