@@ -82,6 +82,7 @@ def test_tables_are_coarse_and_nothing_private_is_outside_private(raw, tmp_path)
         "period",
         "delivery",
         "matrix",
+        "content",
         "has_map",
         "n_files",
         "shard",
