@@ -252,7 +252,11 @@ def _shown(uri: str) -> str:
 def _say_verdict(study: Any) -> None:
     import json
 
-    verdict = json.loads((study.results / "verdict.json").read_text())
+    file = study.results / "verdict.json"
+    if not file.is_file():  # only a part was asked for (-- --until index)
+        print("no verdict yet; the same command without options of Snakemake goes on")
+        return
+    verdict = json.loads(file.read_text())
     print(f"report: {(study.results / 'report.html').relative_to(study.house)}")
     print(f"verdict: {verdict['verdict']}. {verdict.get('sentence', '')}")
     if verdict["verdict"] == "stopped":
