@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scanprior.errors import ConfigError
 from scanprior.study import Study
 
 TEXT = """
@@ -83,3 +84,15 @@ def test_settings_of_one_stage_leave_the_others_alone(study: Study, tmp_path: Pa
     assert other.state("train") != study.state("train")
     for stage in ("index", "split", "deidentify", "convert", "prepare", "patches", "pretrain"):
         assert other.state(stage) == study.state(stage)
+
+
+def test_two_files_that_fit_one_path_are_not_chosen_between_in_silence(tmp_path, monkeypatch):
+    (tmp_path / "raw").mkdir()
+    monkeypatch.setattr(f"{__name__}.TEXT", TEXT.replace("/hospital/SMITH", str(tmp_path / "raw")))
+    study = make(tmp_path, monkeypatch, "disjoint")
+    (tmp_path / "raw/labels.csv").write_text("a")
+    assert study.locate("labels.csv", "labels").read_text() == "a"
+    (tmp_path / "labels.csv").write_text("b")
+    with pytest.raises(ConfigError, match="2 different files or folders fit"):
+        study.locate("labels.csv", "labels")
+    assert study.locate(str(tmp_path / "labels.csv"), "labels").read_text() == "b"

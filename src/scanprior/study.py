@@ -104,9 +104,15 @@ class Study:
         given = Path(text).expanduser()
         places = [given] if given.is_absolute() else [
             self.house / given, Path(self.config.cohort.scans).expanduser() / given, self.path.parent / given]  # fmt: skip
-        for place in places:
-            if place.exists():
-                return place
+        there = {place.resolve(): place for place in reversed(places) if place.exists()}
+        if len(there) > 1:
+            raise ConfigError(
+                f"cohort.{what}: {len(there)} different files or folders fit (in the working folder, beside the scans or beside "
+                "the study file)",
+                hint="give an absolute path",
+            )
+        for place in there.values():
+            return place
         raise ConfigError(
             f"cohort.{what}: nothing is there",
             hint="give an absolute path, or one relative to the working folder, the scans or the study file",

@@ -309,3 +309,13 @@ class TestLabelMaps:
 def test_without_voxels_the_limit_cuts_nobody(tmp_path):
     """Who comes first goes by the digest of the voxels: names would take all controls before the first patient."""
     assert len(joined(FOUR, tmp_path, limit=2, voxels=False).patients) == 4
+
+
+def test_ids_that_lost_their_zeros_are_told_also_when_others_fit(tmp_path):
+    """Excel drops leading zeros of some: their patients would silently count as unlabelled."""
+    sources = [source(n, name) for n, name in enumerate(("A1", "A2", "007", "B4"), 1)]
+    cohort = joined(sources, tmp_path, "id,dx\nA1,ill\nA2,well\n7,ill\nb4,well\nC9,ill\n")
+    assert sentences(cohort) == [
+        "cohort.labels: 2 rows would fit a patient without a row, but for leading zeros or capitals (export the ids as text)"
+    ]
+    assert joined(sources, tmp_path, "id,dx\nA1,ill\nA2,well\n007,ill\n7,well\n").problems == []

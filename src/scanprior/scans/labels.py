@@ -95,6 +95,9 @@ def join_labels(table: Table, columns: Columns, identities: Iterable[str]) -> Jo
         problems.append(Problem(f"cohort.labels: {_count(nameless, 'row')} without a patient id"))
     if not rows and known:
         problems.append(Problem(_no_match(unmatched, known), tuple(unmatched)))
+    elif near := _nearly(unmatched, [name for name, identity in known.items() if identity not in rows]):
+        said = f"{_count(len(near), 'row')} would fit a patient without a row, but for leading zeros or capitals"
+        problems.append(Problem(f"cohort.labels: {said} (export the ids as text)", tuple(near)))
     for name in ("label", "split"):
         column = getattr(columns, name)
         torn = [i for i, group in rows.items() if column and len({row[column] for row in group if row[column]}) > 1]
@@ -143,9 +146,14 @@ def plain_id(name: str) -> str:
     return name[4:] if name.startswith("sub-") else name
 
 
-def _no_match(unmatched: Sequence[str], known: dict[str, str]) -> str:
+def _nearly(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The names that would be known but for leading zeros or capitals."""
     bare = {name.lstrip("0").lower() for name in known}
-    close = sum(plain_id(name).lstrip("0").lower() in bare for name in unmatched)
+    return [name for name in names if plain_id(name).lstrip("0").lower() in bare]
+
+
+def _no_match(unmatched: Sequence[str], known: dict[str, str]) -> str:
+    close = len(_nearly(unmatched, known))
     why = f"; {close} would, but for leading zeros or capitals (export the ids as text)" if close else ""
     return f"cohort.labels: none of {_count(len(unmatched), 'row')} fits one of the {len(known)} patients{why}"
 
