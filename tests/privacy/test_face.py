@@ -10,9 +10,9 @@ from scipy.spatial.transform import Rotation
 pytest.importorskip("pydeface", reason="the head template is not installed: pip install --no-deps pydeface==2.1.0")
 
 from scanprior.privacy import face, template
-from scanprior.privacy.atlas import onto
+from scanprior.privacy.atlas import head_atlas, onto, prepare
 from scanprior.privacy.face import SMALLEST, look
-from scanprior.privacy.fit import Fit
+from scanprior.privacy.fit import Fit, apart
 from scanprior.privacy.picture import before_and_after
 from scanprior.privacy.refused import Refused
 from scanprior.privacy.template import mean_head
@@ -94,7 +94,25 @@ def test_two_certain_fits_beside_the_header_are_enough_and_two_lesser_ones_are_n
     assert asked
 
 
+def test_two_registrations_that_ended_early_are_brought_to_one_place():
+    target, atlas = prepare(*mean_scan()), head_atlas()
+    early = face._Pair(moved(2.5, 0.70), moved(-2.0, 0.68))
+    better = face._polished(target, atlas, early)
+    places = face._face_places()
+    assert apart(*early, places) > 4 and apart(*better, places) < 1
+    assert all(one.information > 1.0 and apart(one, moved(0, 0), places) < 1 for one in better)
+    assert face._polished(target, atlas, better) is better, "nothing is left to gain"
+
+
+@pytest.mark.parametrize("where", [moved(9, 0.9), moved(0, 0.9)._replace(stretch=(0.5, 1.0))])
+def test_polishing_that_leads_away_is_not_followed(monkeypatch, where):
+    pair = face._Pair(moved(0, 0.7), moved(1, 0.69))
+    monkeypatch.setattr(face, "polish", lambda target, atlas, start: where if start is pair.used else start)
+    assert face._polished(prepare(*mean_scan()), head_atlas(), pair) is pair
+
+
 def test_a_second_registration_that_agrees_vouches_and_its_face_goes_too(monkeypatch):
+    monkeypatch.setattr(face, "polish", lambda target, atlas, start: start)
     monkeypatch.setattr(face, "fit_beside", lambda target, atlas: [])
     monkeypatch.setattr(face, "fit", lambda target, atlas: [moved(0, 0.7)])
     monkeypatch.setattr(face, "refit", lambda target, atlas, start: [moved(4, 0.69), moved(60, 0.5)])
