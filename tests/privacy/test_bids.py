@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from planted_bids import BORN, MRN, SEEN, build, image, text
 
+from scanprior.errors import ScanpriorError
 from scanprior.privacy import bids_tables
 from scanprior.privacy.bids_names import is_plain, parse, rebuilt, target_of
 from scanprior.privacy.header import Names
@@ -199,6 +200,21 @@ def test_a_family_name_that_is_an_imaging_word_does_not_stay(tmp_path):
     folders = {file.relative_to(tmp_path / "out").parts[0] for file in (tmp_path / "out").rglob("*.nii.gz")}
     assert done.files == {"written": 3} and done.patients == 3 and len(folders) == 3
     assert not folders & {"Bravo", "Long", "Sharp"}
+
+
+def test_blanks_around_a_name_make_no_second_patient(tmp_path):
+    image(tmp_path / "raw/A.nii.gz")
+    image(tmp_path / "raw/A .nii.gz", (5, 5, 5))
+    done = deidentify_folder(tmp_path / "raw", tmp_path / "out", key=KEY)
+    assert done.files == {"written": 1, "quarantined": 1} and done.reasons == {"same-name": 1} and done.patients == 1
+
+
+def test_two_patients_never_share_a_pseudonym(tmp_path, monkeypatch):
+    image(tmp_path / "raw/A.nii.gz")
+    image(tmp_path / "raw/B.nii.gz")
+    monkeypatch.setattr("scanprior.privacy.crosswalk.patient_pseudonym", lambda key, identity: "P-0123456789")
+    with pytest.raises(ScanpriorError, match="two patients would get one pseudonym"):
+        deidentify_folder(tmp_path / "raw", tmp_path / "out", key=KEY)
 
 
 def test_two_files_that_would_get_one_name_are_not_written_over_each_other(tmp_path):

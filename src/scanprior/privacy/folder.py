@@ -23,7 +23,7 @@ from scanprior.privacy.bids_tree import finish
 from scanprior.privacy.book import Book, Done, Job
 from scanprior.privacy.crosswalk import Naming
 from scanprior.privacy.heads import may_show_a_head
-from scanprior.privacy.pseudonyms import file_pseudonym
+from scanprior.privacy.pseudonyms import clean, file_pseudonym
 from scanprior.privacy.refused import Refused
 from scanprior.privacy.series import Settings, deidentify_series, deidentify_volume
 from scanprior.privacy.values import Names
@@ -55,7 +55,7 @@ def deidentify_tree(
         jobs = _plan(source, layout, settings.key, book)
         total = sum(len(job.files) for job in jobs) + book.tally.files
         names = {job.identity: naming.names(job.identity) for job in jobs}
-        if len({one.patient for one in names.values()}) < len(names):
+        if len({one.patient for one in names.values()}) < len(set(map(clean, names))):
             raise ScanpriorError(
                 "two patients would get one pseudonym, by chance", hint="use another key, or --pseudonyms random"
             )
