@@ -2,7 +2,7 @@
 
     SCRATCH/bin/python benchmarks/privacy/throughput.py [FILES]
 
-(see benchmarks/requirements-privacy.txt for SCRATCH). Makes FILES (1200) copies of a 512×512 CT slice with 257 elements, in
+(see benchmarks/requirements-privacy.txt for SCRATCH). Makes FILES (600) copies of a 512×512 CT slice with 257 elements, in
 series of 100, runs each tool in its own process, in turn, and prints files per second of the clock and of the processor as the
 best of three rounds, and the ratios beside their targets. Neither text recognition nor defacing is on; scanprior's planning and
 audit are included. On a busy machine only the processor's figures mean anything, and two workers can't be judged.
@@ -143,4 +143,4 @@ def run(tool: str, source: Path, target: Path, count: int) -> tuple[float, float
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1200)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600)

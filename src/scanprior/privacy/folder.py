@@ -9,7 +9,7 @@ import logging
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,6 +28,7 @@ from scanprior.privacy.refused import Refused
 from scanprior.privacy.series import Settings, deidentify_series, deidentify_volume
 from scanprior.privacy.values import Names
 
+PIECE = 64  # images: a series of more that is too small to show a face has voxels that no head is scanned with
 _AHEAD = 3  # jobs that wait per process: enough to keep it busy, few enough not to hold a folder in memory
 
 
@@ -111,8 +112,7 @@ def _plan(source: Path, layout: Layout, key: bytes, book: Book) -> list[Job]:
     """Group the files into series, in an order that says nothing; what is no image is noted at once, and what
     accompanies images follows when these are written."""
     series: dict[tuple[str, str], list[str]] = {}
-    places: dict[tuple[str, str], set[int]] = {}  # hashes of where the images of a series lie
-    frames: dict[tuple[str, str], str] = {}
+    heads: set[tuple[str, str]] = set()  # series that may be part of one
     jobs: list[Job] = []
     taken: dict[str, str] = {}
     for relative, sort in walk(source):
@@ -133,20 +133,33 @@ def _plan(source: Path, layout: Layout, key: bytes, book: Book) -> list[Job]:
         except Refused as refused:
             book.add(_line(key, relative, refused))
             continue
-        frame = dicom.first(core, "FrameOfReferenceUID") or dicom.first(core, "StudyInstanceUID") or relative
-        one = dicom.identity(core), dicom.first(core, "SeriesInstanceUID") or f"no series {frame}"
+        one = (
+            dicom.identity(core),
+            dicom.first(core, "SeriesInstanceUID") or f"no series {dicom.first(core, 'StudyInstanceUID') or relative}",
+        )
         series.setdefault(one, []).append(relative)
-        frames.setdefault(one, frame)
-        if may_show_a_head(dicom.first(core, "Modality"), dicom.first(core, "SOPClassUID")):
-            place_of = dicom.first(core, "ImagePositionPatient") or dicom.first(core, "InstanceNumber")
-            places.setdefault(one, set()).add(hash(place_of))
-    everywhere: dict[str, set[int]] = {}
-    for one, own in places.items():
-        everywhere.setdefault(frames[one], set()).update(own)
-    for one, files in series.items():
-        beside = everywhere.get(frames[one], set()) - places.get(one, set())
-        jobs.append(Job(files, one[0], "", len(beside)))
+        if one not in heads and may_show_a_head(dicom.first(core, "Modality"), dicom.first(core, "SOPClassUID")):
+            heads.add(one)
+    beside = _beside(source, {one: series[one] for one in series if one in heads and len(series[one]) <= PIECE})
+    jobs += [Job(files, one[0], "", beside.get(one, 0)) for one, files in series.items()]
     return sorted(jobs, key=lambda job: file_pseudonym(key, "\0".join(job.files)))
+
+
+def _beside(source: Path, pieces: Mapping[tuple[str, str], list[str]]) -> dict[tuple[str, str], int]:
+    """For each series that is small enough to be a piece of a volume, how many images of other such series lie in its frame
+    of reference, at other places than its own."""
+    own: dict[tuple[str, str], set[tuple[str, int]]] = {}
+    for one, files in pieces.items():
+        found = (dicom.place(source / relative) for relative in files)
+        own[one] = {(frame, hash(position)) for frame, position in found if frame}
+    everywhere: dict[str, set[int]] = {}
+    for places in own.values():
+        for frame, position in places:
+            everywhere.setdefault(frame, set()).add(position)
+    return {
+        one: sum(len(everywhere[frame]) for frame in {frame for frame, _ in places}) - len(places)
+        for one, places in own.items()
+    }
 
 
 _SAME_NAME = ("same-name", "another file would get the same name in the output; give the two different names")

@@ -6,10 +6,10 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydicom import dcmread
@@ -39,10 +39,10 @@ from scanprior.privacy.text import doubt
 
 Choice = Literal["auto", "remove", "keep"]
 _CORE = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID",
-         "InstanceNumber", "Modality", "BodyPartExamined", "FrameOfReferenceUID", "ImagePositionPatient")  # fmt: skip
+         "InstanceNumber", "Modality", "BodyPartExamined")  # fmt: skip
 
-_CORE_TAGS = [Tag(word) for word in _CORE]
-_LAST_CORE = max(_CORE_TAGS)
+_PLACE = ("StudyInstanceUID", "InstanceNumber", "ImagePositionPatient", "FrameOfReferenceUID")
+_CORE_TAGS, _PLACE_TAGS = ([Tag(word) for word in words] for words in (_CORE, _PLACE))
 
 
 @dataclass
@@ -127,11 +127,26 @@ def _parsed(path: Path | io.BytesIO, *, only_core: bool, force: bool) -> Dataset
         # From memory: pydicom reads element by element, and a file's calls cost more than the copy.
         return dcmread(path if isinstance(path, io.BytesIO) else io.BytesIO(path.read_bytes()), force=force)
     with nullcontext(path) if isinstance(path, io.BytesIO) else path.open("rb") as stream:
-        return read_partial(stream, stop_when=_past_core, force=force, specific_tags=list(_CORE_TAGS))
+        return _partial(stream, _CORE_TAGS, force=force)
 
 
-def _past_core(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return int.__gt__(tag, _LAST_CORE)  # pydicom's own comparison costs more than reading the element
+def _partial(stream: Any, tags: list[BaseTag], *, force: bool) -> Dataset:
+    last = max(tags)
+
+    def past(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        return int.__gt__(tag, last)  # pydicom's own comparison costs more than reading the element
+
+    return read_partial(stream, stop_when=past, force=force, specific_tags=list(tags))
+
+
+def place(path: Path) -> tuple[str, str]:
+    """Frame of reference of an image (its study, where it names none), and its position there (or its number)."""
+    with warnings.catch_warnings(), suppress(*READ_ERRORS), path.open("rb") as stream:
+        warnings.simplefilter("ignore")
+        found = _partial(stream, _PLACE_TAGS, force=True)
+        frame = first(found, "FrameOfReferenceUID") or first(found, "StudyInstanceUID")
+        return frame, first(found, "ImagePositionPatient") or first(found, "InstanceNumber")
+    return "", ""
 
 
 def identity(dataset: Dataset) -> str:
