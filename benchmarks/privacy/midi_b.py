@@ -208,7 +208,7 @@ def burned(score: Score, place: Path, profile: str) -> int:
     done = deidentify_folder(raw, place / "hidden", key=KEY, profile=profile, faces="keep")
     lines = [json.loads(line) for line in (place / "hidden/audit.jsonl").read_text().splitlines()]
     for line in lines:
-        hidden = line["outcome"] == "quarantined" or line.get("actions", {}).get("blanked", 0) > 0
+        hidden = line["outcome"] == "quarantined" or line.get("actions", {}).get("writing-blanked", 0) > 0
         score.ask("pixels_hidden", hidden, "a burned-in name")
     return done.files.get("quarantined", 0)
 
