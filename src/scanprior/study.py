@@ -111,8 +111,8 @@ class Study:
                 "the study file)",
                 hint="give an absolute path",
             )
-        for place in there.values():
-            return place
+        if there:
+            return next(iter(there.values()))
         raise ConfigError(
             f"cohort.{what}: nothing is there",
             hint="give an absolute path, or one relative to the working folder, the scans or the study file",

@@ -102,3 +102,19 @@ def test_shortcuts_of_a_healthy_cohort_rarely_look_suspect():
         table = pd.DataFrame({name: rng.choice(["A", "B", "C"], 40) for name in ("site", "scanner", "sex")})
         flagged += any(row.suspect for row in shortcuts(table, [0, 1] * 20, seed=seed))
     assert flagged <= 3
+
+
+def test_the_accuracy_of_a_shortcut_is_that_of_leaving_one_out_by_hand():
+    rng = np.random.default_rng(3)
+    codes, label = rng.integers(0, 4, 25), rng.integers(0, 3, 25)
+    hits: dict[int, list[float]] = {kind: [] for kind in range(3)}
+    for one in range(25):
+        rest = np.arange(25) != one
+        share = [
+            (rest & (label == kind) & (codes == codes[one])).sum() / max((rest & (label == kind)).sum(), 1)
+            for kind in range(3)
+        ]
+        best = [kind for kind in range(3) if share[kind] >= max(share) - 1e-12]
+        hits[label[one]].append((label[one] in best) / len(best))
+    (row,) = shortcuts(pd.DataFrame({"site": codes.astype(str)}), label.tolist(), seed=0)
+    assert row.accuracy == pytest.approx(np.mean([np.mean(values) for values in hits.values()]))

@@ -74,3 +74,10 @@ def test_the_nearest_column_is_named(tmp_path):
     assert sentence.startswith(
         "cohort.columns.label: the label table has no column 'diagnose' among its 2; did you mean 'Diagnosis'?"
     )
+
+
+def test_a_first_name_like_the_column_is_no_guess(tmp_path):
+    """Without a header line the nearest "column" to patient may be a patient called Patience."""
+    (tmp_path / "t.csv").write_text("MRN004711,Patience,ill\nMRN004712,Anna,well\n")
+    sentence = read_table(tmp_path / "t.csv", what="the label table").require("patient", key="cohort.columns.patient")
+    assert sentence is not None and "Patience" not in sentence and "first line" in sentence

@@ -291,7 +291,7 @@ def test_shards_of_an_earlier_number_are_removed(raw, tmp_path):
 
 
 def test_a_table_without_a_header_line_does_not_have_its_first_patient_told(raw, tmp_path):
-    (raw / "labels.csv").write_text("MRN70;Planted^Anna;ill\nMRN71;Planted^Berta;well\n")
+    (raw / "labels.csv").write_text("MRN70123;Planted^Anna;ill\nMRN71123;Planted^Berta;well\n")
     with pytest.raises(CohortError) as caught:
         index.check(study(tmp_path))
     said = str(caught.value)

@@ -92,17 +92,16 @@ class Units(nn.Module, ABC):
         return ~torch.isfinite(states)
 
     def state_count(self) -> int:
-        """How many states the layer can take.
+        """How many states the layer can take; raises as `states` does, before any is made."""
+        return len(self.states())
+
+    def states(self) -> Tensor:
+        """Every state the layer can take, (number of states, size).
 
         Raises:
             NoClosedForm: infinitely many, or more than 2^20.
         """
         raise NoClosedForm(f"{self.size} {self.kind} units have infinitely many states and can't be enumerated")
-
-    def states(self) -> Tensor:
-        """Every state the layer can take, (number of states, size); raises as `state_count` does."""
-        self.state_count()
-        raise NotImplementedError
 
 
 class Bernoulli(Units):

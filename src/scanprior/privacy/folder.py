@@ -148,11 +148,11 @@ def _plan(source: Path, layout: Layout, key: bytes, book: Book) -> list[Job]:
 def _beside(source: Path, pieces: Mapping[tuple[str, str], list[str]]) -> dict[tuple[str, str], int]:
     """For each series that is small enough to be a piece of a volume, how many images of other such series lie in its frame
     of reference, at other places than its own."""
-    own: dict[tuple[str, str], set[tuple[str, int]]] = {}
+    own: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for one, files in pieces.items():
         found = (dicom.place(source / relative) for relative in files)
-        own[one] = {(frame, hash(position)) for frame, position in found if frame}
-    everywhere: dict[str, set[int]] = {}
+        own[one] = {(frame, position) for frame, position in found if frame}
+    everywhere: dict[str, set[str]] = {}
     for places in own.values():
         for frame, position in places:
             everywhere.setdefault(frame, set()).add(position)

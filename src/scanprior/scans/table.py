@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import re
 import zipfile
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -34,7 +35,11 @@ class Table:
         """
         if column in self.columns:
             return None
-        near = difflib.get_close_matches(column.lower(), [name.lower() for name in self.columns], n=1, cutoff=0.5)
+        headed = not any(
+            re.search(r"\d{3}|\^", name) for name in self.columns
+        )  # else ids, dates, or a name as DICOM writes it
+        names = [name.lower() for name in self.columns] if headed else []
+        near = difflib.get_close_matches(column.lower(), names, n=1, cutoff=0.5)
         guess = next((name for name in self.columns if near and name.lower() == near[0]), None)
         hint = f"did you mean {guess!r}?" if guess else "does its first line hold the names of the columns?"
         return f"{key}: {self.what} has no column {column!r} among its {len(self.columns)}; {hint}"

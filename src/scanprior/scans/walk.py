@@ -57,9 +57,10 @@ def walk(root: Path, *, skip: Set[Path] = frozenset()) -> Delivery:
         if path.is_symlink():
             try:
                 target = path.resolve()
-            except RuntimeError:  # links in a circle
-                target = root / "nowhere"
-            if not target.is_file():
+                there = target.is_file()
+            except (OSError, RuntimeError):  # no right to look, or links in a circle
+                there = False
+            if not there:
                 found.rejected.append(
                     Rejected(path, "broken-link", "a link whose target is not there (not downloaded?)")
                 )

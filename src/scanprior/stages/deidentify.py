@@ -173,6 +173,11 @@ def _second_pass(stage: Stage, scans: Sequence[str], sources: pd.DataFrame) -> N
     files = [Path(file) for scan in scans for file in json.loads(sources.loc[scan, "files"])]
     hospital = {str(sources.loc[scan, "hospital_id"]) for scan in scans}
     originals = originals_of(files, extra=hospital)
+    if originals.unread:
+        raise StageError(
+            f"deidentify: {originals.unread} source files can no longer be read, so the second pass does not know what they say",
+            hint="make them readable and run the same command again; nothing was published",
+        )
     findings = list(search(stage.folder, originals, stage.study.key))
     if findings:
         kinds = ", ".join(sorted({finding.kind for finding in findings}))
@@ -205,8 +210,7 @@ def deidentify_folder(src: Path, dst: Path, *, key: bytes, profile: str = "basic
     written.
 
     `src` is only read. A rerun writes the same bytes, goes on where an interrupted one stopped, and removes what only earlier
-    runs wrote. Random `pseudonyms` need
-    the path of a `crosswalk`.
+    runs wrote. Random `pseudonyms` need the path of a `crosswalk`.
 
     Raises:
         ScanpriorError: src is no folder, dst lies inside src (or src inside dst), an option that is not offered, a crosswalk
