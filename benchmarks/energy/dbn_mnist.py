@@ -118,10 +118,11 @@ def main() -> None:
     """Pretrain, fine-tune, print; with --table, the rows of fewer labels instead."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", action="store_true")
-    parser.add_argument("--pretraining", type=int, default=10, help="epochs per machine")
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--pretraining", type=int, default=50, help="epochs per machine")
+    parser.add_argument("--epochs", type=int, default=120)
+    parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--dropout", type=float, default=0.3)
+    parser.add_argument("--input-dropout", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -137,14 +138,17 @@ def main() -> None:
         }
         record("dbn_mnist_labels", settings=settings, figures=figures, targets={"pretrained": [85, 94.5, 97.5]})
         return
-    network = dbn.classifier(10, dropout=given.dropout)
+    network = dbn.classifier(10, dropout=given.dropout, input_dropout=given.input_dropout)
     tuner = FineTuner(
         network, nn.functional.cross_entropy, epochs=given.epochs, rows=len(train[0]), seed=given.seed, batch_size=250,
         learning_rate=given.rate, bfloat16=bf16_here(),
     )  # fmt: skip
-    tuning = tune(tuner, *train, folder / f"tuning-{given.epochs}-{given.rate}-{given.dropout}.pt")
+    tuning = tune(
+        tuner, *train, folder / f"tuning-{given.epochs}-{given.rate}-{given.dropout}-{given.input_dropout}.pt"
+    )
     record(
-        "dbn_mnist", settings={**settings, "epochs": given.epochs, "rate": given.rate, "dropout": given.dropout},
+        "dbn_mnist", settings={**settings, "epochs": given.epochs, "rate": given.rate, "dropout": given.dropout,
+                                "input dropout": given.input_dropout},
         figures={"test error %": round(100 - 100 * right(network, *test), 2), "train error %": round(100 - 100 * right(network, *train), 2),
                  "processor minutes": round((pretraining + tuning) / 60, 1)},
         targets={"test error %": 1.2, "processor minutes": 60},

@@ -62,7 +62,7 @@ def prior_of(cohort: Cohort, way: Way, work: Path, epochs: int) -> Any:
     """The prior, trained on the pool unless it is there."""
     folder = work / f"prior-{way.name.replace(' ', '-')}"
     if not (folder / "prior.safetensors").exists():
-        rows, centres, _ = cohort.unlabelled()
+        rows, centres, _ = cohort.unlabelled(prior_strength.PER_SCAN)
         began = time.process_time()
         result = pretrain(
             lambda chosen: torch.from_numpy(cohort.store.gather(rows[chosen.numpy()], centres[chosen.numpy()])),

@@ -1,12 +1,14 @@
 """How much each prior is worth: patch accuracy of arms that start from one, less that of the best arm that doesn't.
 
-SCANPRIOR_DATA=… python benchmarks/learning/prior_strength.py [--draws 10] [--trials 2] [--epochs 6] [--background near]
+SCANPRIOR_DATA=… python benchmarks/learning/prior_strength.py [--draws 10] [--trials 2] [--width 32] [--background near] …
 
 Hippocampus, 13³ patches: priors see 70 pool patients without labels; arms see 2, 4 or 8 labelled patients, validation
 included; balanced accuracy over 3 classes on the patches of 60 unseen patients. Every arm gets the same number of
 trials, chosen by its validation patients; at each budget the best arm with a prior and the best without are those of
 the highest mean validation score. 95 % intervals: patients and draws resampled together (two-way bootstrap).
-Every prior and every fit is kept in --work, so that a run that was stopped goes on; --report prints what there is.
+--width is that of every convolutional network, with a prior and without (16 in the pipeline). Every prior and every
+fit is kept in --work, so that a run that was stopped goes on and several processes may share the --arms between them;
+--report prints what there is.
 """
 
 from __future__ import annotations
@@ -75,33 +77,38 @@ class Cohort:
         kept = np.isin(self.owner, patients)
         return Bags.of_patches(self.store, self.rows[kept], self.centres[kept], self.targets[kept])
 
-    def unlabelled(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def unlabelled(self, per_scan: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scan, centre and place (millimetres from the scan's middle) of the patches that priors learn from."""
         chosen = np.flatnonzero(np.isin(self.patient_of_scan, self.pool))
         centres = [
-            sampling.uniform_positions(self.scans[row].allowed, PER_SCAN, np.random.default_rng(row)) for row in chosen
+            sampling.uniform_positions(self.scans[row].allowed, per_scan, np.random.default_rng(row)) for row in chosen
         ]
         rows, every = np.repeat(chosen, [len(part) for part in centres]), np.concatenate(centres)
         middle = (np.array([scan.image.shape for scan in self.scans])[rows] - 1) / 2
         return rows, every, (every - middle).astype(np.float32)
 
 
-def prior_of(cohort: Cohort, name: str, work: Path, epochs: int) -> Any:
+def prior_of(cohort: Cohort, name: str, work: Path, options: argparse.Namespace) -> Any:
     """The prior that an arm starts from, trained unless it is there."""
     folder = work / f"prior-{name}"
     if not (folder / "prior.safetensors").exists():
-        rows, centres, places = cohort.unlabelled()
-        placed = partial(pretrain_placed, places=lambda chosen: torch.from_numpy(places[chosen.numpy()]))
+        rows, centres, places = cohort.unlabelled(options.pool_patches)
+        placed = partial(
+            pretrain_placed, places=lambda chosen: torch.from_numpy(places[chosen.numpy()]), width=options.width,
+            epochs=options.place_epochs,
+        )  # fmt: skip
         ways: dict[str, Callable[..., Any]] = {
-            "dbn": partial(pretrain, layers=LAYERS), "conv_dbn": pretrain_machines,
-            "conv_autoencoder": pretrain_autoencoder, "conv_dbn_placed": placed,
+            "dbn": partial(pretrain, layers=LAYERS, epochs=options.epochs),
+            "conv_dbn": partial(pretrain_machines, width=options.width, epochs=options.epochs),
+            "conv_autoencoder": partial(pretrain_autoencoder, width=options.width, epochs=options.epochs),
+            "conv_dbn_placed": partial(placed, machine_epochs=options.epochs),
             ABLATION: partial(placed, machine_epochs=0),
         }  # fmt: skip
         machines = "conv_dbn" if name == "conv_dbn_placed" else name  # the very same machines, trained once
         began = time.process_time()
         result = ways[name](
             lambda chosen: torch.from_numpy(cohort.store.gather(rows[chosen.numpy()], centres[chosen.numpy()])),
-            len(rows), patch_size=SIZE, seeds=seeds, work=work / f"training-{machines}", epochs=epochs,
+            len(rows), patch_size=SIZE, seeds=seeds, work=work / f"training-{machines}", accelerator=options.accelerator,
         )  # fmt: skip
         seconds = round(time.process_time() - began, 1)
         save_prior(result.prior, folder, {"measured": result.measured, "training": {"cpu_seconds": seconds}})
@@ -109,10 +116,11 @@ def prior_of(cohort: Cohort, name: str, work: Path, epochs: int) -> Any:
     return load_prior(folder)
 
 
-def arm_of(cohort: Cohort, name: str, work: Path, epochs: int) -> Arm:
+def arm_of(cohort: Cohort, name: str, work: Path, options: argparse.Namespace) -> Arm:
     """The arm, with its prior."""
-    prior = None if name in WITHOUT else prior_of(cohort, name, work, epochs)
-    return make_arm("conv_dbn_placed" if name == ABLATION else name, Setup(3, SIZE, LAYERS, "rectified", prior))
+    prior = None if name in WITHOUT else prior_of(cohort, name, work, options)
+    setup = Setup(3, SIZE, LAYERS, "rectified", prior, accelerator=options.accelerator, width=options.width)
+    return make_arm("conv_dbn_placed" if name == ABLATION else name, setup)
 
 
 def cell(cohort: Cohort, arm: Arm, test: Bags, budget: int, draw: int, trials: int) -> dict[str, Any]:
@@ -212,16 +220,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--trials", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=6, help="of every prior, per layer")
+    parser.add_argument("--width", type=int, default=32, help="kernels of the first convolution")
+    parser.add_argument("--pool-patches", type=int, default=1500, help="per scan, that priors learn from")
+    parser.add_argument("--epochs", type=int, default=3, help="of every prior, per layer")
+    parser.add_argument("--place-epochs", type=int, default=12, help="of the placed priors' second part")
+    parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=ARMS)
     parser.add_argument("--background", choices=["near", "uniform"], default="near", help="see patch_accuracy.py")
     parser.add_argument("--work", type=Path, default=Path("work/prior_strength"))
     parser.add_argument("--report", action="store_true", help="only print what there is")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    facts = {"draws": options.draws, "trials": options.trials, "epochs": options.epochs, "background": options.background,
-             "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}", "date": str(date.today())}  # fmt: skip
-    work = options.work / f"{options.background}-{options.trials}-{options.epochs}"
+    machine = torch.cuda.get_device_name() if options.accelerator == "gpu" else torch.backends.cpu.get_cpu_capability()
+    facts = {"draws": options.draws, "trials": options.trials, "width": options.width, "patches per pool scan": options.pool_patches,
+             "epochs": options.epochs, "place epochs": options.place_epochs, "background": options.background,
+             "machine": f"{platform.machine()}, {machine}", "date": str(date.today())}  # fmt: skip
+    priors = f"{options.width}-{options.pool_patches}-{options.epochs}-{options.place_epochs}"
+    work = options.work / f"{options.background}-{options.trials}-{priors}"
     work.mkdir(parents=True, exist_ok=True)
     file = work / "cells.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
@@ -230,10 +245,7 @@ def main() -> None:
         if options.background == "uniform":
             sampling.NEAR = 1000
         cohort = Cohort(Path(os.environ["SCANPRIOR_DATA"]) / "hippocampus")
-        arms = {
-            name: arm_of(cohort, name, options.work / f"priors-{options.epochs}", options.epochs)
-            for name in options.arms
-        }
+        arms = {name: arm_of(cohort, name, options.work / f"priors-{priors}", options) for name in options.arms}
         test = cohort.bags(cohort.test)
         for draw in range(options.draws):
             for budget in BUDGETS:

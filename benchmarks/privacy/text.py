@@ -77,7 +77,12 @@ def written(
     draw = ImageDraw.Draw(layer)
     boxes: list[tuple[int, ...]] = []
     letters: list[np.ndarray] = []
+    tries = 0
     while len(boxes) < 3:
+        tries += 1
+        if tries % 50 == 0:  # the first lines leave no room for the third: begin anew
+            boxes, letters, layer = [], [], Image.new("L", (columns, rows))
+            draw = ImageDraw.Draw(layer)
         line = LINES[int(rng.integers(len(LINES)))]
         left, top, right, bottom = draw.textbbox((0, 0), line, font=font)
         low = 0.45 if kind in ("us", "colour", "palette", "ybr", "frames") else 0.02

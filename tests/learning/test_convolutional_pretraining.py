@@ -12,9 +12,12 @@ import pytest
 import torch
 from torch import Generator
 
+from scanprior.learning.arm import Setup
 from scanprior.learning.convolutional_pretraining import pretrain_autoencoder, pretrain_machines, pretrain_placed
 from scanprior.learning.convolutional_prior import ConvolutionalPrior
+from scanprior.learning.network import weights_of
 from scanprior.learning.prior import save_prior
+from scanprior.learning.registry import make_arm
 
 SIZE = (7, 5, 5)
 WAYS = {"machines": pretrain_machines, "autoencoder": pretrain_autoencoder, "placed": pretrain_placed}
@@ -26,7 +29,9 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from test_convolutional_pretraining import WAYS, options
 from scanprior.learning import pretraining_loop
+from scanprior.learning.network import weights_of
 from scanprior.learning.prior import save_prior
+from scanprior.learning.registry import make_arm
 torch.set_num_threads(1)
 pretraining_loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 def log(values, step):
@@ -203,3 +208,11 @@ def test_constant_voxels_and_outliers_leave_everything_finite(tmp_path):
     save_prior(prior, tmp_path / "saved", {})
     assert all(torch.isfinite(tensor).all() for tensor in prior.state_dict().values())
     assert torch.isfinite(prior.encode(data)).all()
+
+
+def test_a_wider_prior_starts_a_network_of_its_own_width(tmp_path):
+    result = pretrain_machines(work=tmp_path, epochs=1, width=20, **options("machines", 60))
+    setup = Setup(2, SIZE, prior=result.prior, width=4)
+    network = make_arm("conv_dbn", setup).build(setup, {"dropout": 0.0}, Generator().manual_seed(1))
+    assert [weight.shape[0] for weight, _ in weights_of(network)] == [20, 40, 80]
+    torch.testing.assert_close(weights_of(network)[0][0], result.prior.convolutions()[0][0])

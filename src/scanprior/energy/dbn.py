@@ -113,14 +113,16 @@ class DBN(nn.Module):
             down += [_linear(weight[:rows], bias[:rows]), units.activation()]
         return nn.Sequential(*self.encoder(), *down)
 
-    def classifier(self, classes: int, *, generator: Generator | None = None, dropout: float = 0.0) -> nn.Sequential:
+    def classifier(
+        self, classes: int, *, generator: Generator | None = None, dropout: float = 0.0, input_dropout: float = 0.0
+    ) -> nn.Sequential:  # fmt: skip
         """The encoder and a linear layer that gives `classes` logits; all of it is to be fine-tuned.
 
         Args:
             generator: draws the weights of the last layer; without one, a fresh generator with seed 0.
-            dropout: share of activations left out after each hidden layer while training.
+            dropout, input_dropout: share of activations and of inputs left out while training (Hinton et al. 2012).
         """
-        modules: list[nn.Module] = []
+        modules: list[nn.Module] = [nn.Dropout(input_dropout)] if input_dropout else []
         for rbm in self.machines:
             modules += [_linear(*self._upward(rbm)), rbm.hidden.activation()]
             modules += [nn.Dropout(dropout)] if dropout else []

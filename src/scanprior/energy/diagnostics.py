@@ -107,7 +107,7 @@ def activations(rbm: RBM, v: Tensor, *, bins: int = 20) -> Activations:
     """Histogram of the hidden means given `v` (n, visible), and how many units say nothing."""
     means = rbm.hidden.mean(rbm.hidden_field(v))
     top = means.max().clamp_min(torch.finfo(means.dtype).tiny) if rbm.hidden.unbounded else means.new_tensor(1.0)
-    counts = torch.histc(means, bins, 0.0, float(top))
+    counts = torch.histc(means.cpu(), bins, 0.0, float(top)).to(means.device)  # a GPU's asks for atomic sums
     off, on = means.amax(0) < OFF * top, means.amin(0) > ON * top
     edges = torch.linspace(0, 1, bins + 1, dtype=means.dtype, device=means.device) * top
     return Activations(edges, counts, off.to(means.dtype).mean(), on.to(means.dtype).mean())

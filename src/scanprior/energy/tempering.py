@@ -61,6 +61,7 @@ class Tempered(Persistent):
         if self.chain.shape != (rows, rbm.hidden.size):
             field = torch.zeros(rows, rbm.hidden.size, dtype=like.dtype, device=like.device)
             self.chain = rbm.hidden.sample(field, generator)
+        self.chain = self.chain.to(like)  # an objective may have served a machine elsewhere before
 
     @override
     def negative(self, work: Workspace, n: int, generator: Generator) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from scanprior.errors import ScanpriorError
 from scanprior.learning.bags import Bags
+from scanprior.learning.kernels import WIDTH
 from scanprior.patches.store import PatchStore, Size
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Setup:
     prior: nn.Module | None = None  # a learning.prior.Prior, for the arms that start from one
     pooled: bool = False  # patient task: features and logits are pooled per patient
     accelerator: str = "cpu"
+    width: int = WIDTH  # kernels of the first layer of the convolutional network; a prior brings its own
 
 
 class Epoch(NamedTuple):

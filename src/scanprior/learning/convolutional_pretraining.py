@@ -78,7 +78,7 @@ def pretrain_machines(
     gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], work: Path, objective: str = "cd1",
     centered: bool = True, epochs: int = 15, batch_size: int = 100, learning_rate: float | None = None,
     held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
-    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu",
+    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", width: int = WIDTH,
 ) -> Pretrained:  # fmt: skip
     """Train a stack of convolutional machines with the geometry of the `cnn` arm's network; see `pretrain`.
 
@@ -91,7 +91,7 @@ def pretrain_machines(
     )  # fmt: skip
     machines: list[ConvolutionalRBM] = []
     measured: dict[str, float] = {}
-    plan = conv_layers(patch_size, WIDTH)
+    plan = conv_layers(patch_size, width)
     for number, layer in enumerate(plan, start=1):
         rbm = machine(
             layer, "gaussian", HIDDEN, centered=centered, std=FIRST_STD, seed=seeds("pretrain", "weights", number)
@@ -130,7 +130,7 @@ def pretrain_machines(
 def pretrain_autoencoder(
     gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], work: Path, epochs: int = 15,
     batch_size: int = 100, held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
-    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu",
+    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", width: int = WIDTH,
 ) -> Pretrained:  # fmt: skip
     """Train a convolutional denoising autoencoder whose encoder is the convolutional part of the `cnn` arm's network."""
     task = _task(
@@ -138,7 +138,7 @@ def pretrain_autoencoder(
         held_out=held_out, log=log, progress=progress, accelerator=accelerator,
     )  # fmt: skip
     first = Generator().manual_seed(seeds("pretrain", "weights", 1))
-    net = ConvolutionalAutoencoder(conv_layers(patch_size, WIDTH), first)
+    net = ConvolutionalAutoencoder(conv_layers(patch_size, width), first)
     file = work / "autoencoder.pt"
     if file.exists():
         saved = torch.load(file, weights_only=True)
@@ -158,12 +158,14 @@ def pretrain_placed(
     gather: Gather, rows: int, *, places: Places, patch_size: Size, seeds: Callable[..., int], work: Path,
     objective: str = "cd1", centered: bool = True, epochs: int = 15, batch_size: int = 100,
     learning_rate: float | None = None, held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
-    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", machine_epochs: int | None = None,
+    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", width: int = WIDTH,
+    machine_epochs: int | None = None,
 ) -> Pretrained:  # fmt: skip
     """Train the stack of `pretrain_machines`; then its upward pass learns to tell where in its scan a patch lies.
 
     Args:
         places: of row numbers, (n, 3): millimetres from the middle of the scan.
+        width: kernels of the first layer; twice and four times as many in the next two.
         machine_epochs: of the machines; none: `epochs`; 0 leaves them at their random start, to see what they add.
     """
     stack = pretrain_machines(
@@ -171,7 +173,7 @@ def pretrain_placed(
         epochs=epochs if machine_epochs is None else machine_epochs,
         batch_size=batch_size, learning_rate=learning_rate, held_out=held_out, log=log,
         progress=None if progress is None else lambda done, total: progress(3 * done, 4 * total),
-        accelerator=accelerator,
+        accelerator=accelerator, width=width,
     )  # fmt: skip
     prior = stack.prior
     if not isinstance(prior, ConvolutionalPrior):

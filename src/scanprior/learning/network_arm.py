@@ -35,6 +35,12 @@ def one_group(network: nn.Module, settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
+def device_of(accelerator: str) -> torch.device:
+    """Where predictions of a study with this `engine.accelerator` are made: Lightning leaves a trained network on the processor."""
+    gpu = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if gpu else "cpu")
+
+
 @dataclass(frozen=True)
 class NetworkArm:
     """A network arm: build, standardise, train, keep the best epoch."""
@@ -78,10 +84,10 @@ class NetworkArm:
 
 
 class NetworkPredictor:
-    """A trained network; its dense form is made once, when first asked for."""
+    """A trained network, on the device that trains; its dense form is made once, when first asked for."""
 
     def __init__(self, network: nn.Module, setup: Setup) -> None:
-        self.network = network
+        self.network = network.to(device_of(setup.accelerator))
         self._setup = setup
         self._convolution: nn.Sequential | None = None
 

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from scanprior.learning.arm import Settings, Setup, Space
-from scanprior.learning.kernels import WIDTH
 from scanprior.learning.network import conv_network, start
 from scanprior.learning.network_arm import NetworkArm
 
@@ -20,7 +19,7 @@ def arm(setup: Setup) -> NetworkArm:
 
 def build(setup: Setup, settings: Settings, generator: torch.Generator | None) -> nn.Module:
     """The network, randomly started when a generator is given."""
-    network = conv_network(setup.patch_size, setup.classes, width=WIDTH, dropout=settings["dropout"])
+    network = conv_network(setup.patch_size, setup.classes, width=setup.width, dropout=settings["dropout"])
     if generator is not None:
         start(network, "rectified", generator)
     return network

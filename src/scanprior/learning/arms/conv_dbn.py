@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ def build(setup: Setup, settings: Settings, generator: torch.Generator | None) -
     prior = setup.prior
     if not isinstance(prior, ConvolutionalPrior):
         raise TypeError("the arm needs a ConvolutionalPrior")
-    network = cnn.build(setup, settings, generator)
+    network = cnn.build(replace(setup, width=prior.layers[0].channels[1]), settings, generator)
     set_convolutions(network, prior.convolutions())
     return nn.Sequential(Standardise(prior.mean, prior.std), network)
 
