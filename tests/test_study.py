@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scanprior.errors import ConfigError
+from scanprior.pipeline import job_name
 from scanprior.study import Study
 
 TEXT = """
@@ -39,11 +40,29 @@ def test_seeds_depend_on_the_name_alone(study: Study) -> None:
 
 def test_one_prior_per_hidden_kind(study: Study) -> None:
     assert study.jobs("pretrain") == [
-        {"kind": "bernoulli", "context": "all"},
-        {"kind": "rectified", "context": "all"},
+        {"kind": "bernoulli", "context": "all", "way": 0},
+        {"kind": "rectified", "context": "all", "way": 0},
     ]
     assert study.prior_name("rectified", "all") == "prior"
     assert study.prior_name("bernoulli", "all") == "prior-bernoulli"
+
+
+def test_a_prior_per_way_and_none_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ways = "ways: [{epochs: 3}, {objective: cd2}, {epochs: 3, batch_size: 100}]"  # the third is the first again
+    text = TEXT.replace("scope: SCOPE", ways).replace("dbn_bernoulli", "autoencoder")
+    (tmp_path / "study.yaml").write_text(text)
+    study = Study.load("study.yaml")
+    found = {
+        (job["kind"], job["way"]): study.folder("pretrain", job_name(**job)).name for job in study.jobs("pretrain")
+    }
+    assert found == {  # contrastive divergence is none of an autoencoder's business
+        ("autoencoder", 0): "prior-autoencoder", ("autoencoder", 1): "prior-autoencoder-way1",
+        ("rectified", 0): "prior", ("rectified", 1): "prior-rectified-way1", ("rectified", 2): "prior-rectified-way2",
+    }  # fmt: skip
+    read = {folder.name for folder in study.inputs("train", arm="dbn", draw=0) if folder.name.startswith("prior")}
+    assert read == {"prior", "prior-rectified-way1", "prior-rectified-way2"}
+    assert (study.config.prior.way(2).objective, study.config.prior.way(2).epochs) == ("cd2", 15)
 
 
 def test_inductive_priors_are_trained_per_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,12 @@ def test_value_of_a_private_key_is_not_repeated(tmp_path: Path) -> None:
         ("prior: {objective: pt10, hidden: bernoulli}\narms: [cnn, conv_dbn]", "(arms: conv_dbn)"),
         ("prior: {objective: langevin5}", "run to infinity"),
         ("prior: {objective: langevin5, hidden: bernoulli}", "only the first of 2 layers sees any"),
+        (
+            "prior: {ways: [{epochs: 3}, {objective: cd}]}",
+            "prior.ways, number 2, objective: no objective is called 'cd'",
+        ),
+        ("prior: {ways: [{objective: pcd1}]}", "run to infinity"),
+        ("prior: {ways: [{layers: [10]}]}", "layers"),
         ("evaluation: {budgets: [4], draws: nine}", "draws"),
     ],
 )

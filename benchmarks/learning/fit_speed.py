@@ -19,10 +19,11 @@ import torch
 from scanprior.energy.dbn import DBN
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU
-from scanprior.learning.arm import Setup, trial_settings
+from scanprior.learning.arm import Setup
 from scanprior.learning.bags import Bags
 from scanprior.learning.prior import Prior
 from scanprior.learning.registry import make_arm
+from scanprior.learning.tuning import trial_settings
 from scanprior.patches.store import PatchStore
 
 SIZE, LAYERS, SHAPE = (13, 13, 13), (600, 300), (35, 50, 36)

@@ -21,10 +21,11 @@ import nibabel
 import numpy as np
 import torch
 
-from scanprior.learning.arm import Setup, trial_settings, validation
+from scanprior.learning.arm import Setup, validation
 from scanprior.learning.bags import Bags
 from scanprior.learning.prior import load_prior
 from scanprior.learning.registry import make_arm
+from scanprior.learning.tuning import trial_settings
 from scanprior.patches import sampling
 from scanprior.patches.preparation import Prepared, prepare
 from scanprior.patches.resampling import Grid

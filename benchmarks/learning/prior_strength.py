@@ -32,12 +32,13 @@ import numpy as np
 import torch
 from patch_accuracy import POOL, SIZE, TEST, load
 
-from scanprior.learning.arm import Arm, Setup, trial_settings
+from scanprior.learning.arm import Arm, Setup
 from scanprior.learning.bags import Bags
 from scanprior.learning.convolutional_pretraining import pretrain_autoencoder, pretrain_machines, pretrain_placed
 from scanprior.learning.pretraining import pretrain
 from scanprior.learning.prior import load_prior, save_prior
 from scanprior.learning.registry import make_arm
+from scanprior.learning.tuning import trial_settings
 from scanprior.patches import sampling
 from scanprior.patches.store import PatchStore
 

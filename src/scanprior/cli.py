@@ -79,6 +79,7 @@ def stage(
     shard: Annotated[int | None, typer.Option(help="deidentify, convert, prepare: which shard")] = None,
     kind: Annotated[str | None, typer.Option(help="pretrain: the kind of prior, e.g. rectified")] = None,
     context: Annotated[str | None, typer.Option(help="pretrain: all, or d<draw>-f<fold>")] = None,
+    way: Annotated[int, typer.Option(help="pretrain: 0, or the number of one of prior.ways", min=0)] = 0,
     arm: Annotated[str | None, typer.Option(help="train: the arm")] = None,
     draw: Annotated[list[int] | None, typer.Option(help="train: the draw; may be repeated")] = None,
     workers: Annotated[int, typer.Option(help="index: processes that read pixels", min=1)] = 1,
@@ -92,7 +93,7 @@ def stage(
 
     if name not in STEPS:
         raise ConfigError(f"there is no stage {name!r}", hint=f"the stages are {', '.join(STEPS)}")
-    given = {"shard": shard, "kind": kind, "context": context, "arm": arm}
+    given = {"shard": shard, "kind": kind, "context": context, "way": way if kind else None, "arm": arm}
     wildcards: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     loaded = _load(study)
     known = loaded.jobs(name)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from scanprior.energy import objective_names
 from scanprior.learning import catalogue
 from scanprior.learning.catalogue import CANARIES, CATALOGUE, MACHINES, ArmName, CanaryName, Hidden, PriorKind
+from scanprior.prior_config import PriorConfig
+from scanprior.section import Section
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,40}$"
 Side = Annotated[float, Field(gt=0)]  # mm
 Triple = tuple[Side, Side, Side]
 Size = tuple[int, int, int]
-
-
-class Section(BaseModel):
-    """A frozen part of the study file; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Columns(Section):
@@ -109,36 +105,6 @@ class Patches(Section):
             raise ValueError(
                 "size: every side must be an odd number of voxels, 3 or more, so that a patch has a centre"
             )
-        return self
-
-
-class PriorConfig(Section):
-    """The stack of restricted Boltzmann machines."""
-
-    layers: tuple[int, ...] = Field((600, 300), min_length=1, description="hidden units per layer")
-    hidden: Hidden = Field("rectified", description="rectified: noisy rectified linear units (Nair & Hinton 2010)")
-    objective: str = Field(
-        "cd1",
-        json_schema_extra={"pattern": objective_names.PATTERN},
-        description="cd1, cd5 …; cd5-sampled: with drawn reconstructions; of Bernoulli hidden units also pcd1 …: persistent "
-        "chains, pt10: parallel tempering at 10 temperatures, and, of one layer, langevin10: Gibbs-Langevin steps",
-    )
-    centered: bool = Field(
-        True, description="machines subtract their units' mean activations (Melchior, Fischer & Wiskott 2016)"
-    )
-    epochs: int = Field(15, ge=1)
-    batch_size: int = Field(100, ge=1)
-    learning_rate: float | None = Field(None, gt=0, description="none: the default of the unit type")
-    scope: Literal["disjoint", "inductive", "transductive"] = Field(
-        "disjoint", description="whose scans the prior sees: unlabelled patients only; and the training patients; all"
-    )
-
-    @model_validator(mode="after")
-    def _known(self) -> PriorConfig:
-        try:
-            objective_names.read_objective(self.objective)
-        except ValueError as error:
-            raise ValueError(f"objective: {error}") from None
         return self
 
 
@@ -254,6 +220,15 @@ class StudyConfig(Section):
         """The kind of prior that `arm` starts from, if any."""
         return catalogue.prior_of(arm, self.prior.hidden)
 
+    def ways_of(self, kind: PriorKind) -> list[int]:
+        """The ways in which a prior of a kind is trained, 0 first: of those that come to the same, the first."""
+        found: dict[tuple[Any, ...], int] = {}
+        for number in range(1 + len(self.prior.ways)):
+            way = self.prior.way(number)
+            of_machines = (way.objective, way.centered, way.learning_rate) if kind in MACHINES else ()
+            found.setdefault((way.epochs, way.batch_size, *of_machines), number)
+        return list(found.values())
+
     def partner_of(self, arm: ArmName) -> ArmName | None:
         """The arm with the same network and no prior that `arm` is compared with."""
         return catalogue.partner_of(arm, self.arms, self.prior.hidden)
@@ -270,9 +245,10 @@ class StudyConfig(Section):
             kind = self.prior_of(arm)
             if kind in MACHINES:
                 hidden = catalogue.hidden_of_machines(kind, self.prior.hidden)
-                reason = objective_names.refusal(self.prior.objective, hidden, len(self.prior.layers))
-                if reason is not None:
-                    reasons.setdefault(reason, []).append(arm)
+                for way in map(self.prior.way, self.ways_of(kind)):
+                    reason = objective_names.refusal(way.objective, hidden, len(self.prior.layers))
+                    if reason is not None and arm not in reasons.setdefault(reason, []):
+                        reasons[reason].append(arm)
         return [f"prior.objective: {reason} (arms: {', '.join(arms)})" for reason, arms in reasons.items()]
 
     def public(self) -> dict[str, Any]:

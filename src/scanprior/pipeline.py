@@ -31,11 +31,12 @@ STEPS: dict[str, Step] = {
 
 
 def job_name(**wildcards: str | int) -> str:
-    """The name of one job of a stage, which is also its folder below the stage's: shard-0, dbn/draw-3, rectified/all."""
+    """The name of one job of a stage, which is also its folder below the stage's: shard-0, dbn/draw-3, rectified/all/way1."""
     if "shard" in wildcards:
         return f"shard-{wildcards['shard']}"
     if "arm" in wildcards:
         return f"{wildcards['arm']}/draw-{wildcards['draw']}"
     if "kind" in wildcards:
-        return f"{wildcards['kind']}/{wildcards['context']}"
+        way = f"/way{wildcards['way']}" if wildcards.get("way") else ""
+        return f"{wildcards['kind']}/{wildcards['context']}{way}"
     return ""

@@ -16,7 +16,7 @@ from typing import Any
 from scanprior.config import StudyConfig
 from scanprior.digest import code_digest
 from scanprior.errors import ConfigError, ScanpriorError
-from scanprior.learning.catalogue import CANARY, canary_of
+from scanprior.learning.catalogue import CANARY, PriorKind, canary_of
 from scanprior.pipeline import STEPS, job_name
 from scanprior.privacy.pseudonyms import new_key, read_key
 from scanprior.study_file import load_config
@@ -77,11 +77,11 @@ class Study:
             return self.results / self.prior_name(*job.split("/"))
         return self.results / stage / job if job else self.results / stage
 
-    def prior_name(self, kind: str, context: str) -> str:
-        """`prior` for the study's own hidden kind and all draws, else `prior-<kind>[-<context>]`."""
-        if kind == self.config.prior.hidden and context == "all":
-            return "prior"
-        return f"prior-{kind}" if context == "all" else f"prior-{kind}-{context}"
+    def prior_name(self, kind: str, context: str, way: str | int = 0) -> str:
+        """`prior` for the study's own hidden kind, way and all draws, else `prior-<kind>[-<context>][-way<number>]`."""
+        number = str(way).removeprefix("way")
+        parts = ["prior", kind, *[context][context == "all" :], *[f"way{number}"][number == "0" :]]
+        return "prior" if parts == ["prior", self.config.prior.hidden] else "-".join(parts)
 
     @cached_property
     def key(self) -> bytes:
@@ -137,8 +137,11 @@ class Study:
             arms = [{"arm": arm, "draw": draw} for arm in config.arms for draw in range(config.evaluation.draws)]
             return arms + [{"arm": CANARY + name, "draw": 0} for name in config.canaries]
         if stage == "pretrain":
-            kinds = sorted({kind for arm in config.arms if (kind := config.prior_of(arm))})
-            return [{"kind": kind, "context": context} for kind in kinds for context in self.contexts()]
+            kinds: list[PriorKind] = sorted({kind for arm in config.arms if (kind := config.prior_of(arm))})
+            return [
+                {"kind": kind, "context": context, "way": way}
+                for kind in kinds for context in self.contexts() for way in config.ways_of(kind)
+            ]  # fmt: skip
         return [{}]
 
     def inputs(self, stage: str, **wildcards: Any) -> list[Path]:

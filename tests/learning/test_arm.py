@@ -15,27 +15,12 @@ from scanprior.learning.arm import (
     judged,
     log_softmax,
     merit,
-    trial_settings,
     validation,
 )
-
-SPACE: Any = {"rate": (0.1, 0.2, 0.3), "decay": (1.0, 2.0)}
-
-
-def seeds(*names: str | int) -> int:
-    return sum(map(ord, "".join(map(str, names))))
 
 
 def bags(targets: list[int]) -> Any:
     return SimpleNamespace(targets=np.array(targets))
-
-
-def test_the_first_trial_takes_the_defaults_and_others_share_what_arms_share() -> None:
-    assert trial_settings(SPACE, 0, seeds) == {"rate": 0.1, "decay": 1.0}
-    tried = [trial_settings(SPACE, trial, seeds) for trial in range(1, 30)]
-    assert {one["rate"] for one in tried} == {0.1, 0.2, 0.3}
-    other = {"extra": (5.0,), **SPACE}
-    assert [trial_settings(other, trial, seeds)["rate"] for trial in range(1, 30)] == [one["rate"] for one in tried]
 
 
 def test_what_diverged_is_never_chosen() -> None:

@@ -16,7 +16,7 @@ from scanprior.energy.dbn import DBN
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU
 from scanprior.errors import ScanpriorError
-from scanprior.learning.arm import Arm, OneClass, Setup, log_softmax, trial_settings
+from scanprior.learning.arm import Arm, OneClass, Setup, log_softmax
 from scanprior.learning.bags import Bags
 from scanprior.learning.catalogue import CATALOGUE, ArmName
 from scanprior.learning.convolutional_prior import ConvolutionalPrior
@@ -26,6 +26,7 @@ from scanprior.learning.network import conv_layers
 from scanprior.learning.prior import Prior
 from scanprior.learning.registry import make_arm
 from scanprior.learning.training import Plan
+from scanprior.learning.tuning import trial_settings
 from scanprior.patches.store import PatchStore
 
 ARMS: list[ArmName] = [name for name in CATALOGUE if not name.endswith("_rectified")]  # as their stems here

@@ -13,11 +13,12 @@ import torch
 from easy import patient_bags, voxel_bags
 
 from scanprior.learning import pretraining_loop
-from scanprior.learning.arm import Setup, trial_settings
+from scanprior.learning.arm import Setup
 from scanprior.learning.convolutional_pretraining import pretrain_autoencoder, pretrain_machines, pretrain_placed
 from scanprior.learning.pretraining import pretrain
 from scanprior.learning.registry import make_arm
 from scanprior.learning.same_bits import same_bits
+from scanprior.learning.tuning import trial_settings
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that torch can use")

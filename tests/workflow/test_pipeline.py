@@ -33,6 +33,18 @@ def test_every_patient_is_used_or_in_quarantine(house: Path) -> None:
     assert len(counts) == 3 * 2 * 2
 
 
+def test_the_way_of_pretraining_is_a_setting_of_the_trials(house: Path) -> None:
+    results = house / "results/tiny"
+    assert {folder.name for folder in results.glob("prior*")} == {"prior", "prior-rectified-way1"}
+    tried = pd.read_parquet(results / "train/dbn/draw-0/validation.parquet")["params"].map(json.loads)
+    assert {one["prior_way"] for one in tried} <= {0, 1} and tried[0]["prior_way"] == 0
+    other = pd.read_parquet(results / "train/scratch/draw-0/validation.parquet")["params"].map(json.loads)
+    assert len(other) == len(tried) and not any("prior_way" in one for one in other)
+    cards = [json.loads((folder / "card.json").read_text()) for folder in sorted(results.glob("prior*"))]
+    assert [(card["way"], card["training"]["objective"]) for card in cards] == [(0, "cd1"), (1, "cd2")]
+    assert "way 1" in (results / "report.html").read_text()
+
+
 def test_a_finished_study_is_a_no_op(house: Path) -> None:
     before = (house / "results/tiny/report.html").stat().st_mtime_ns
     done = tiny.scanprior(house, "run", "tiny.yaml", "--cores", "2")

@@ -28,7 +28,7 @@ task: {kind: patient, positive: lesion}
 privacy: {faces: keep}
 prepare: {spacing: [2, 2, 2]}
 patches: {size: [5, 5, 5], per_scan: 32}
-prior: {layers: [16, 8], epochs: EPOCHS}
+prior: {layers: [16, 8], epochs: EPOCHS, ways: [{objective: cd2}]}
 arms: [dbn, scratch, logistic]
 evaluation: {scheme: cv, folds: 2, draws: 2, budgets: [4, 6], trials: 2, margin: 0.05}
 engine: {shards: 2, accelerator: cpu, draws_per_job: 2}

@@ -35,4 +35,4 @@ wildcard_constraints:
     shard=r"\d+",
     draw=r"\d+",
     arm=r"[a-z_]+",
-    prior=r"prior(-[a-z_]+(-d\d+-f\d+)?)?",
+    prior=r"prior(-[a-z_]+(-d\d+-f\d+)?(-way\d+)?)?",

@@ -119,20 +119,6 @@ def merit(score: float, loss: float) -> tuple[float, float]:
     return score if math.isfinite(score) else -math.inf, -loss if math.isfinite(loss) else -math.inf
 
 
-def trial_settings(space: Space, trial: int, seeds: Callable[..., int]) -> Settings:
-    """The settings of a trial: trial 0 takes the defaults, later ones a seeded draw of every setting.
-
-    The draw depends on the setting's name and the trial alone, so arms that share a setting try the same values.
-    """
-    if trial == 0:
-        return {name: values[0] for name, values in space.items()}
-    drawn: Settings = {}
-    for name, values in space.items():
-        rng = np.random.default_rng(seeds("setting", name, trial))
-        drawn[name] = values[int(rng.integers(len(values)))]
-    return drawn
-
-
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Log-probabilities over the last axis, float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from scanprior.errors import ScanpriorError
-from scanprior.learning.arm import Arm, Epoch, OneClass, Predictor, Settings, merit, trial_settings
+from scanprior.learning.arm import Arm, Epoch, OneClass, Predictor, Settings, merit
 from scanprior.learning.bags import Bags
 from scanprior.learning.cohort import Cell, Cohort
+from scanprior.learning.tuning import next_settings
 
 VALIDATION = ["budget", "fold", "trial", "params", "score", "chosen"]
 HISTORY = ["budget", "fold", "trial", "epoch", "train_loss", "valid_loss", "valid_score"]
@@ -95,7 +96,9 @@ def _run_cell(
     fitted: list[Trial] = []
     try:
         for number in range(trials):
-            fitted.append(_run_trial(arm, cell, number, train, valid, seed, folder / f"trial-{number}", seeds, log))
+            settings = next_settings(arm.space, [(trial.settings, trial.score) for trial in fitted], seeds)
+            place = folder / f"trial-{number}"
+            fitted.append(_run_trial(arm, cell, number, settings, train, valid, seed, place, log))
             advance((number + 1) / (trials + PREDICTION_SHARE))
     except OneClass as refused:
         return {**content, "skipped": refused.message}
@@ -115,11 +118,10 @@ def _run_cell(
 
 
 def _run_trial(
-    arm: Arm, cell: Cell, number: int, train: Bags, valid: Bags, seed: int, folder: Path, seeds: Callable[..., int],
+    arm: Arm, cell: Cell, number: int, settings: Settings, train: Bags, valid: Bags, seed: int, folder: Path,
     log: Callable[..., None],
 ) -> Trial:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    settings = trial_settings(arm.space, number, seeds)
     saved = _read(folder / "fit.json")
     if saved is not None:
         with np.load(folder / "predictor.npz") as arrays:

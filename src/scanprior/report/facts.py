@@ -78,6 +78,7 @@ def _methods(content: ReportContent) -> dict[str, str]:
     priors = [f"{prior.name} ({prior.description}): {count(prior.patches)} patches of {count(prior.patients)} patients"
               for prior in content.priors]  # fmt: skip
     patient = study.task == "patient"
+    ways = [name for name in setup if name.startswith("pretraining")]
     return {
         "preparation": _rows("Prepared scans: ", setup, ("voxel size", "intensity")),
         "patches": _rows("Taken from each scan: ", setup, ("patches",)),
@@ -87,7 +88,7 @@ def _methods(content: ReportContent) -> dict[str, str]:
         "disjoint": " ".join(check.sentence for check in content.checks if check.kind == "leak" and check.passed),
         "model": f"Arms: {'; '.join(described)}.",
         "initialisation": "An arm's description says whether its network starts from a prior; all others start at random.",
-        "prior": f"Priors: {'; '.join(priors)}. {_rows('Their settings: ', setup, ('prior', 'pretraining'))}" if priors else "",
+        "prior": f"Priors: {'; '.join(priors)}. {_rows('Their settings: ', setup, ['prior', *ways])}" if priors else "",
         "training": f"Every arm has {study.trials} tuning trials on the same draws; the settings chosen are in the table of arms.",
         "selection": "Trial and epoch are chosen on validation patients, who count as labelled; tested patients choose nothing.",
         "no_ensemble": "No ensemble enters a score: each prediction comes from one network"

@@ -78,7 +78,7 @@ def forecast(study: Study, size: Size, *, cores: int | None = None) -> Forecast:
         + PER_MEGAVOXEL["prepare"] * size.prepared_megavoxels,
         "patches": STARTUP["plain"] + PER_SCAN["patches"] * size.scans,
         "pretrain": jobs["pretrain"] * STARTUP["torch"]
-        + sum(_pretraining(config, size, job["kind"]) for job in study.jobs("pretrain")) / gflops,
+        + sum(_pretraining(config, size, job["kind"], job["way"]) for job in study.jobs("pretrain")) / gflops,
         "train": sum(
             _canary(config, size, gflops) if canary_of(job["arm"]) else _arm(config, size, job["arm"], gflops)
             for job in study.jobs("train")
@@ -153,15 +153,16 @@ def _kernel_products(config: StudyConfig) -> float:
     return total / 1e9
 
 
-def _pretraining(config: StudyConfig, size: Size, kind: PriorKind) -> float:
+def _pretraining(config: StudyConfig, size: Size, kind: PriorKind, number: int) -> float:
     """Billions of operations: cd1 makes five products per patch, layer and epoch, and the rest; kernels take longer."""
     share = 1.0
     if config.prior.scope == "disjoint":
         share = (config.evaluation.pool or size.patients - size.labelled) / max(size.patients, 1)
     patches = size.scans * share * config.patches.per_scan
     each = CONV_PRIOR * _kernel_products(config) if kind in CONVOLUTIONAL else _products(config)
-    products = passes(config.prior.objective, config.prior.batch_size) if kind in MACHINES else 5
-    return 1.6 * products * 2 * each * patches * config.prior.epochs
+    way = config.prior.way(number)
+    products = passes(way.objective, way.batch_size) if kind in MACHINES else 5
+    return 1.6 * products * 2 * each * patches * way.epochs
 
 
 def _arm(config: StudyConfig, size: Size, arm: ArmName, gflops: float) -> float:

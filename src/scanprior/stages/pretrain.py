@@ -30,14 +30,15 @@ SHOWN = 8
 SWEEPS = 200
 
 
-def run(study: Study, *, kind: PriorKind, context: str) -> None:
-    """Train the prior of a kind for `context`: all, or d<draw>-f<fold>.
+def run(study: Study, *, kind: PriorKind, context: str, way: int = 0) -> None:
+    """Train the prior of a kind for `context` (all, or d<draw>-f<fold>), in one of the study's ways.
 
     Raises:
         StageError: the scope leaves no patches, a test patient would be seen, or training diverged.
     """
     same_bits()
-    with open_stage(study, "pretrain", job=job_name(kind=kind, context=context), kind=kind, context=context) as stage:
+    wildcards: dict[str, Any] = {"kind": kind, "context": context, "way": way}
+    with open_stage(study, "pretrain", job=job_name(**wildcards), **wildcards) as stage:
         config = study.config
         split = json.loads((study.folder("split") / "split.json").read_text())
         scans = pd.read_parquet(study.folder("patches") / "scans.parquet")
@@ -63,7 +64,7 @@ def run(study: Study, *, kind: PriorKind, context: str) -> None:
             offset = centres[chosen.numpy()] - (sides[chosen.numpy()] - 1) / 2
             return torch.from_numpy((offset * np.array(config.prepare.spacing)).astype(np.float32))
 
-        settings, hidden = config.prior, hidden_of_prior(kind, config.prior.hidden)
+        settings, hidden = config.prior.way(way), hidden_of_prior(kind, config.prior.hidden)
         try:
             prior, measured = pretrainer(kind)(
                 gather, len(index), patch_size=size, seeds=stage.seed, work=stage.work / "training",
@@ -77,7 +78,7 @@ def run(study: Study, *, kind: PriorKind, context: str) -> None:
                 f"pretrain ({kind}, {context}): {error}", hint="lower prior.learning_rate, or leave it out"
             ) from None
         card = {
-            "study": study.name, "simulated": config.cohort.simulated, "scope": settings.scope, "context": context,
+            "study": study.name, "simulated": config.cohort.simulated, "scope": settings.scope, "context": context, "way": way,
             "patients": len(patients), "scans": len(scans), "patches": len(index),
             "spacing": list(config.prepare.spacing),
             "intensity": config.prepare.intensity, "measured": measured,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from scanprior.errors import StageError
 from scanprior.pipeline import STEPS, job_name
+from scanprior.prior_config import PriorConfig
 from scanprior.report import checks, cohort, effort, outcome
 from scanprior.report.content import Check, PriorFacts, Provenance, ReportContent, Table
 from scanprior.report.content import Study as StudyFacts
@@ -107,6 +108,13 @@ def gather(study: Study) -> ReportContent:
     )  # fmt: skip
 
 
+def _pretraining(prior: PriorConfig) -> str:
+    """How machines are trained, in words."""
+    rate = f", learning rate {prior.learning_rate:g}" if prior.learning_rate else ""
+    centering = "" if prior.centered else " without centering"
+    return f"{prior.objective}{centering}, {prior.epochs} epochs, mini-batches of {prior.batch_size}{rate}"
+
+
 def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
     config = study.config
     prior, patches, evaluation = config.prior, config.patches, config.evaluation
@@ -127,11 +135,8 @@ def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
         ("intensity", config.prepare.intensity),
         ("patches", f"{' × '.join(map(str, patches.size))} voxels, {patches.per_scan} per scan"),
         ("prior", f"{' – '.join(map(str, prior.layers))} hidden units, {prior.hidden}"),
-        (
-            "pretraining",
-            f"{prior.objective}{'' if prior.centered else ' without centering'}, {prior.epochs} epochs, "
-            f"mini-batches of {prior.batch_size}",
-        ),
+        ("pretraining", _pretraining(prior)),
+        *((f"pretraining, way {number}", _pretraining(prior.way(number))) for number in range(1, 1 + len(prior.ways))),
         ("test", f"{tested} ({evaluation.scheme})"),
         ("draws", str(evaluation.draws)),
         ("budgets", ", ".join(map(str, evaluation.budgets))),

@@ -18,6 +18,7 @@ from scanprior.learning.catalogue import CANARIES, CATALOGUE, ArmName, CanaryNam
 from scanprior.learning.cohort import Cell, PatientCohort
 from scanprior.learning.experiment import run_arm
 from scanprior.learning.registry import make_arm
+from scanprior.learning.ways import of_ways
 from scanprior.pipeline import job_name
 from scanprior.stages.cohorts import PLANTED_TESTED, arm_cohort, canary_cells, canary_cohort
 from scanprior.stages.stage import Stage, open_stage
@@ -95,24 +96,28 @@ def cells_of(split: dict[str, Any], draw: int) -> list[Cell]:
 def _arm(study: Study, name: ArmName, draw: int, fold: int, split: dict[str, Any]) -> Arm:
     config, hidden = study.config, study.config.hidden_of(name)
     voxel = config.task.kind == "voxel"
-    prior, kind = None, config.prior_of(name)
+    setup = Setup(
+        classes=len(config.task.classes) + 1 if config.task.kind == "voxel" else len(split["classes"]),
+        patch_size=config.patches.size, layers=config.prior.layers, hidden=hidden, pooled=not voxel,
+        accelerator=config.engine.accelerator,
+    )  # fmt: skip
+    kind = config.prior_of(name)
+    ways = [0] if kind is None else config.ways_of(kind)
+    setups = [setup]
     if kind is not None:
         from scanprior.learning.prior import load_prior
 
         context = f"d{draw}-f{fold}" if len(study.contexts()) > 1 else "all"
-        prior = load_prior(study.results / study.prior_name(kind, context))
-    made = make_arm(name, Setup(
-        classes=len(config.task.classes) + 1 if config.task.kind == "voxel" else len(split["classes"]),
-        patch_size=config.patches.size, layers=config.prior.layers, hidden=hidden, prior=prior, pooled=not voxel,
-        accelerator=config.engine.accelerator,
-    ))  # fmt: skip
+        folders = [study.results / study.prior_name(kind, context, way) for way in ways]
+        setups = [replace(setup, prior=load_prior(folder)) for folder in folders]
+    made = [make_arm(name, one) for one in setups]
     if CATALOGUE[name].network:
         from scanprior.learning.network_arm import NetworkArm
         from scanprior.learning.training import Plan
 
-        made = replace(cast(NetworkArm, made), plan=Plan(epochs=config.evaluation.epochs))
+        made = [replace(cast(NetworkArm, one), plan=Plan(epochs=config.evaluation.epochs)) for one in made]
     if "torch" in sys.modules:
         from scanprior.learning.same_bits import same_bits
 
         same_bits()
-    return made
+    return of_ways(made, ways)

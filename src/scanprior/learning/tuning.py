@@ -1,0 +1,57 @@
+"""Which settings an arm tries: its defaults, then draws by name, and from the eleventh trial on what the earlier ones suggest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from scanprior.learning.arm import Settings, Space
+
+DRAWN = 10  # trials before the scores of the earlier ones count, as in Optuna's own default
+ASKED = 20  # times for settings that were not tried yet
+
+
+def trial_settings(space: Space, trial: int, seeds: Callable[..., int]) -> Settings:
+    """The settings of a trial: trial 0 takes the defaults, later ones a seeded draw of every setting.
+
+    The draw depends on the setting's name and the trial alone, so arms that share a setting try the same values.
+    """
+    if trial == 0:
+        return {name: values[0] for name, values in space.items()}
+    drawn: Settings = {}
+    for name, values in space.items():
+        rng = np.random.default_rng(seeds("setting", name, trial))
+        drawn[name] = values[int(rng.integers(len(values)))]
+    return drawn
+
+
+def next_settings(space: Space, tried: Sequence[tuple[Settings, float]], seeds: Callable[..., int]) -> Settings:
+    """The settings of the trial after those that were `tried` (settings and validation score, the higher the better).
+
+    The first ten are `trial_settings`; later ones come from a tree-structured Parzen estimator (Bergstra et al. 2011), seeded
+    by the trial, so that a study that was killed goes on with the same ones.
+    """
+    trial = len(tried)
+    if trial < DRAWN:
+        return trial_settings(space, trial, seeds)
+    import optuna  # takes half a second, which studies with fewer trials are spared
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    ordered = {name: sorted(values) for name, values in space.items()}
+    allowed: dict[str, optuna.distributions.BaseDistribution] = {
+        name: optuna.distributions.IntDistribution(0, len(values) - 1) for name, values in ordered.items()
+    }
+    sampler = optuna.samplers.TPESampler(seed=seeds("setting", "estimator", trial), n_startup_trials=DRAWN)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for settings, score in tried:
+        if math.isfinite(score):
+            places = {name: ordered[name].index(value) for name, value in settings.items()}
+            study.add_trial(optuna.trial.create_trial(params=places, distributions=allowed, value=score))
+    settings: Settings = {}
+    for _ in range(ASKED):
+        settings = {name: ordered[name][place] for name, place in study.ask(allowed).params.items()}
+        if settings not in [one for one, _ in tried]:  # the same again would be the same fit
+            break
+    return settings
