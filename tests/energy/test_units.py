@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Generator
 
-from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU, Softmax, Units
+from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU, Softmax, Units, uniform_
 
 KINDS = [Bernoulli(4), Gaussian(4), Gaussian(4, learn_variance=True), ReLU(4), Softmax(2, 2)]
 IDS = ["bernoulli", "gaussian", "gaussian with variance", "rectified", "softmax"]
@@ -148,3 +148,22 @@ def test_what_has_no_closed_form_is_refused_with_a_sentence():
         Bernoulli(21).states()
     with pytest.raises(ValueError, match="at least one unit; got 0"):
         Bernoulli(0)
+
+
+@pytest.mark.parametrize("shape", [(1000, 64), (1000, 63), (16, 16)], ids=["by the word", "odd", "few"])
+def test_uniform_numbers_are_uniform_and_apart_from_each_other(shape):
+    out = uniform_(torch.zeros(shape), Generator().manual_seed(3))
+    again = uniform_(torch.empty(shape), Generator().manual_seed(3))
+    assert torch.equal(out, again) and float(out.min()) >= 0 and float(out.max()) <= 1
+    numbers, error = out.flatten().double(), 4 / out.numel() ** 0.5  # four standard errors of the unit square's moments
+    assert float(numbers.mean()) == pytest.approx(1 / 2, abs=0.3 * error)
+    assert float(numbers.var()) == pytest.approx(1 / 12, abs=0.1 * error)
+    for lag in (1, 2, 3):
+        together = ((numbers[lag:] - 0.5) * (numbers[:-lag] - 0.5)).mean()
+        assert float(together) == pytest.approx(0.0, abs=error / 12)
+
+
+def test_uniform_numbers_fill_a_slice_and_nothing_beside_it():
+    whole = torch.full((300, 40), 7.0)
+    uniform_(whole[100:250], Generator().manual_seed(3))
+    assert (whole[:100] == 7).all() and (whole[250:] == 7).all() and (whole[100:250] <= 1).all()

@@ -20,6 +20,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 MOST_STATES = 1 << 20
+MANY = 4096  # numbers, from which on drawing them by the word pays
 TOLERANCE = 1e-4  # of probabilities that were computed
 LOG_VARIANCE_FLOOR = -4.0
 LOG_VARIANCE_CEILING = 4.0
@@ -104,6 +105,19 @@ class Units(nn.Module, ABC):
         raise NoClosedForm(f"{self.size} {self.kind} units have infinitely many states and can't be enumerated")
 
 
+def uniform_(out: Tensor, generator: Generator) -> Tensor:
+    """Fill `out` with numbers drawn evenly between 0 and 1.
+
+    Large float32 tensors on a processor: two numbers of 32 random bits from every word of 64, because torch's own, of 24
+    bits, take half as long again, a tenth of a training step.
+    """
+    whole = out.is_contiguous() and out.numel() % 2 == 0 and out.storage_offset() % 2 == 0 and out.numel() >= MANY
+    if not whole or out.dtype != torch.float32 or out.device.type != "cpu":
+        return out.uniform_(generator=generator)
+    words = out.view(-1).view(torch.int64).random_(-(2**63), None, generator=generator)
+    return out.copy_(words.view(torch.int32).view_as(out)).mul_(2.0**-32).add_(0.5)
+
+
 class Bernoulli(Units):
     """Units that are 0 or 1, with probability sigmoid(bias + field)."""
 
@@ -115,7 +129,7 @@ class Bernoulli(Units):
 
     @override
     def draw_(self, total: Tensor, draw: Tensor, noise: Tensor, generator: Generator) -> Tensor:
-        torch.lt(noise.uniform_(generator=generator), total.sigmoid_(), out=draw)
+        torch.lt(uniform_(noise, generator), total.sigmoid_(), out=draw)
         return total
 
     @override
