@@ -4,7 +4,8 @@
 
 Carriers are pydicom's own test files and SCANPRIOR_DATA/dicom (every N-th from the K-th on). Prints per profile (and with
 --options per option of PS3.15) files, survivors, crashes and what was processed, beside the limits of 0, 0 and 95 %.
-Faces and burned-in text are measured elsewhere (faces.py), so both are kept here, and once more text is left to `auto`.
+Faces and burned-in text are measured elsewhere (faces.py, text.py), so both are kept here; without --options text is once
+more left to `auto`.
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     carriers = readable()[arguments.first :: arguments.every]
-    wanted = [("basic", (), "keep"), ("research", (), "keep"), ("research", (), "auto")]
+    wanted = [("basic", (), "keep"), ("research", (), "keep")]
     if arguments.options:
         wanted += [("basic", (option,), "keep") for option in OPTIONS]
+    else:
+        wanted.append(("research", (), "auto"))  # three seconds for every frame that may carry writing
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         planted, plain = plant(carriers, place / "raw"), place / "plain"

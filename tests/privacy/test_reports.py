@@ -172,6 +172,18 @@ def test_a_report_without_the_option_or_with_a_private_title_is_refused():
         cleaned(report(title=("1", "99HOSPITAL")))
 
 
+def test_a_look_up_table_spells_nothing_in_a_report_at_any_depth():
+    dataset, table, nested = report(content(PUBLIC, "NUM")), Dataset(), Dataset()
+    word = WORD.encode()
+    for one, descriptor, data in ((dataset, 0x00281101, 0x00281201), (table, 0x00283002, 0x00283006)):
+        one.add_new(descriptor, "US", [len(word) // 2, 0, 16])
+        one.add_new(data, "OW", word)
+    nested.ModalityLUTSequence = [table]
+    dataset.ModalityLUTSequence, dataset.SharedFunctionalGroupsSequence = [table], [nested]
+    left = {int(element.tag) for element in cleaned(dataset, STRUCTURED).iterall()}
+    assert not left & {0x00281101, 0x00281201, 0x00283002, 0x00283006}
+
+
 def test_a_report_through_the_folder_passes_the_second_pass(tmp_path):
     item = content(("121106", "DCM"), "TEXT")
     nested = content(PUBLIC, "CONTAINER", item, content(PUBLIC, "NUM"))

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from scanprior.privacy import attributes, codes
 from scanprior.privacy.attributes import Kind
@@ -51,6 +52,9 @@ _REQUIRED = {0x00080023: text_element("DA", "19000101"), 0x00080033: text_elemen
              0x00081111: Element("SQ", []), 0x0040A372: Element("SQ", [])}  # fmt: skip
 
 
+_TABLES = frozenset(Tag(keyword) for keyword in attributes.PLAIN["table"].split())
+
+
 class _Row(NamedTuple):
     """What Table E.3.4-1 says of one concept and value type."""
 
@@ -82,12 +86,23 @@ def clean_report(dataset: Dataset, kept: Elements, *, profile: Profile, names: N
         root = None
     if root is None or _CONCEPT not in root:
         raise Refused("report-title", "the report's title is no public code, so that its content cannot be judged")
+    _drop_tables(kept)
     kept |= root
     for tag, element in _REQUIRED.items():
         kept.setdefault(tag, element)
     kept[0x00080060] = text_element("CS", "KO" if kept[SOP_CLASS].value == f"{_ROOT}59".encode() else "SR")
     kept[0x0040A493] = text_element("CS", "UNVERIFIED")  # whoever verified it is gone
     kept.setdefault(CONTENT, Element("SQ", []))
+
+
+def _drop_tables(kept: Elements) -> None:
+    """Take look-up tables out of the header: only an image has a use for them, and only there are they looked into."""
+    for tag in _TABLES & kept.keys():
+        del kept[tag]
+    for element in kept.values():
+        if isinstance(element.value, list):
+            for item in element.value:
+                _drop_tables(item)
 
 
 def _item(dataset: Dataset, tree: Profile, context: Context, *, depth: int) -> Elements | None:
