@@ -34,6 +34,7 @@ from scanprior.privacy.header import (
 from scanprior.privacy.pseudonyms import identity_of, uid
 from scanprior.privacy.refused import READ_ERRORS, Refused
 from scanprior.privacy.rules import Profile
+from scanprior.privacy.skim import SKIMMED, skim
 from scanprior.privacy.sweep import known_values, sweep
 from scanprior.privacy.text import doubt
 
@@ -131,6 +132,11 @@ def _parsed(path: Path | io.BytesIO, *, only_core: bool, force: bool) -> Dataset
 
 
 def _partial(stream: Any, tags: list[BaseTag], *, force: bool) -> Dataset:
+    content = stream.read(SKIMMED)
+    plain = skim(content, frozenset(tags), whole=len(content) < SKIMMED)
+    if plain is not None:
+        return plain
+    stream.seek(0)
     last = max(tags)
 
     def past(tag: BaseTag, _vr: str | None, _length: int) -> bool:

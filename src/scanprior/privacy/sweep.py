@@ -44,6 +44,8 @@ _ESSENTIAL = frozenset(
     (0x00080060, 0x00280004, 0x00280030, 0x00200032, 0x00200037, 0x00281052, 0x00281053, 0x00280008, 0x7FE00010)
 )
 
+SHORT = 256  # bytes of a value that is remembered
+
 
 class Known(NamedTuple):
     """What must not be found: single words (lower case, letters or digits) and ids squeezed to letters and digits;
@@ -98,7 +100,9 @@ def sweep(kept: Elements, known: Known, actions: Counter[str], *, key: bytes) ->
         if isinstance(value, list):
             for item in value:
                 sweep(item, known, actions, key=key)
-        elif isinstance(value, bytes) and _hit(tag, vr, value, known):
+        elif isinstance(value, bytes) and (_hit if len(value) < SHORT else _hit.__wrapped__)(
+            vr, value, known, essential=tag in _ESSENTIAL
+        ):
             if tag in _ESSENTIAL:
                 raise Refused(
                     "known-value", "a value of the patient's header stands in an attribute that the image needs"
@@ -117,11 +121,12 @@ def found_in(text: str, known: Known) -> bool:
     return any(word in known.words for word in words if len(word) > 2) or any(found in squeezed for found in known.ids)
 
 
-def _hit(tag: int, vr: str, value: bytes, known: Known) -> bool:
+@lru_cache(maxsize=4096)  # the images of a series repeat most of their values
+def _hit(vr: str, value: bytes, known: Known, *, essential: bool) -> bool:
     if vr in _TEXT:
         text = value.decode("utf-8", "replace")
         if vr in ("DS", "IS", "AS"):
-            return any(_hit_number(part.strip(), known, essential=tag in _ESSENTIAL) for part in text.split("\\"))
+            return any(_hit_number(part.strip(), known, essential=essential) for part in text.split("\\"))
         shortest = 4 if vr == "CS" else 2
         words = _split(text)
         if any(len(word) >= shortest and word in known.words for word in words):
