@@ -62,6 +62,8 @@ def test_a_prior_per_way_and_none_twice(tmp_path: Path, monkeypatch: pytest.Monk
     }  # fmt: skip
     read = {folder.name for folder in study.inputs("train", arm="dbn", draw=0) if folder.name.startswith("prior")}
     assert read == {"prior", "prior-rectified-way1", "prior-rectified-way2"}
+    works = [job_name(**job) for job in study.jobs("pretrain")]  # none inside another: each clears its own
+    assert not any(one != other and other.startswith(f"{one}/") for one in works for other in works)
     assert (study.config.prior.way(2).objective, study.config.prior.way(2).epochs) == ("cd2", 15)
 
 

@@ -31,12 +31,13 @@ STEPS: dict[str, Step] = {
 
 
 def job_name(**wildcards: str | int) -> str:
-    """The name of one job of a stage, which is also its folder below the stage's: shard-0, dbn/draw-3, rectified/all/way1."""
+    """The name of one job of a stage, which is also its folder below the stage's: shard-0, dbn/draw-3, rectified/all-way1."""
     if "shard" in wildcards:
         return f"shard-{wildcards['shard']}"
     if "arm" in wildcards:
         return f"{wildcards['arm']}/draw-{wildcards['draw']}"
     if "kind" in wildcards:
-        way = f"/way{wildcards['way']}" if wildcards.get("way") else ""
+        # Beside the folder of the first way, not in it: a job clears its own folder of what is left of earlier ones.
+        way = f"-way{wildcards['way']}" if wildcards.get("way") else ""
         return f"{wildcards['kind']}/{wildcards['context']}{way}"
     return ""

@@ -74,14 +74,15 @@ class Study:
     def folder(self, stage: str, job: str = "") -> Path:
         """The folder of one job's outputs."""
         if stage == "pretrain":
-            return self.results / self.prior_name(*job.split("/"))
+            kind, context = job.split("/")
+            context, _, way = context.partition("-way")
+            return self.results / self.prior_name(kind, context, int(way or 0))
         return self.results / stage / job if job else self.results / stage
 
-    def prior_name(self, kind: str, context: str, way: str | int = 0) -> str:
+    def prior_name(self, kind: str, context: str, way: int = 0) -> str:
         """`prior` for the study's own hidden kind, way and all draws, else `prior-<kind>[-<context>][-way<number>]`."""
-        number = str(way).removeprefix("way")
-        parts = ["prior", kind, *[context][context == "all" :], *[f"way{number}"][number == "0" :]]
-        return "prior" if parts == ["prior", self.config.prior.hidden] else "-".join(parts)
+        parts = [kind] + [context] * (context != "all") + [f"way{way}"] * (way != 0)
+        return "prior" if parts == [self.config.prior.hidden] else "-".join(("prior", *parts))
 
     @cached_property
     def key(self) -> bytes:
