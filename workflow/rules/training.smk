@@ -12,7 +12,9 @@ rule pretrain:
         gpu=engine.gpus(study),
     params:
         **state("pretrain"),
-        job=lambda w: "--kind {kind} --context {context} --way {way}".format(**PRIORS[w.prior]),
+        job=lambda w: "--kind {kind} --context {context} --way {way}".format(
+            **PRIORS[w.prior]
+        ),
     shell:
         command("pretrain", "{params.job}")
 
