@@ -65,10 +65,16 @@ def test_more_of_everything_takes_longer(tmp_path: Path) -> None:
     assert kept.stages["deidentify"] < few.stages["deidentify"]
 
 
+def test_every_way_of_pretraining_is_counted_with_its_own_epochs(tmp_path: Path) -> None:
+    config = study(tmp_path, prior={"epochs": 4, "ways": [{"epochs": 12}]}).config
+    first, other = (module._pretraining(config, SIZE, "rectified", way) for way in (0, 1))
+    assert other == pytest.approx(3 * first)
+
+
 def test_an_objective_with_more_sweeps_costs_more_pretraining(tmp_path: Path) -> None:
     def pretraining(objective: str) -> float:
         config = study(tmp_path, prior={"objective": objective, "hidden": "bernoulli"}).config
-        return module._pretraining(config, SIZE, "bernoulli")
+        return module._pretraining(config, SIZE, "bernoulli", 0)
 
     assert pretraining("cd5") == pytest.approx(13 / 5 * pretraining("cd1"))
     assert pretraining("pt10") > 1.5 * pretraining("pcd1") == 1.5 * pretraining("cd1-sampled")
