@@ -210,7 +210,7 @@ def test_missing_intervals_are_not_drawn() -> None:
     page = render(replace(content, verdict=replace(content.verdict, primary=nothing), differences=(nothing,)))
     read(page)
     assert "No interval could be computed" in page
-    assert "The interval covers" not in page and "The interval covers" in render(content)
+    assert "The interval covers" not in page and "among them. The interval covers" in render(content)
     some = replace(nothing, budget=4)
     assert "not drawn: 4 patients." in render(replace(content, differences=(content.differences[0], some)))
     assert "nan" not in re.sub(r"<style>.*?</style>|data:image/png[^\"]+", "", page, flags=re.DOTALL)

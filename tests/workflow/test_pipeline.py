@@ -42,7 +42,8 @@ def test_the_way_of_pretraining_is_a_setting_of_the_trials(house: Path) -> None:
     assert len(other) == len(tried) and not any("prior_way" in one for one in other)
     cards = [json.loads((folder / "card.json").read_text()) for folder in sorted(results.glob("prior*"))]
     assert [(card["way"], card["training"]["objective"]) for card in cards] == [(0, "cd1"), (1, "cd2")]
-    assert "way 1" in (results / "report.html").read_text()
+    page = (results / "report.html").read_text()
+    assert "pretraining, way 1" in page and "Which way of pretraining an arm starts from is one of them" in page
 
 
 def test_a_finished_study_is_a_no_op(house: Path) -> None:

@@ -89,7 +89,8 @@ def _methods(content: ReportContent) -> dict[str, str]:
         "model": f"Arms: {'; '.join(described)}.",
         "initialisation": "An arm's description says whether its network starts from a prior; all others start at random.",
         "prior": f"Priors: {'; '.join(priors)}. {_rows('Their settings: ', setup, ['prior', *ways])}" if priors else "",
-        "training": f"Every arm has {study.trials} tuning trials on the same draws; the settings chosen are in the table of arms.",
+        "training": f"Every arm has {study.trials} tuning trials on the same draws; the settings chosen are in the table of arms."
+                    + (" Which way of pretraining an arm starts from is one of them." if len(ways) > 1 else ""),
         "selection": "Trial and epoch are chosen on validation patients, who count as labelled; tested patients choose nothing.",
         "no_ensemble": "No ensemble enters a score: each prediction comes from one network"
                        f"{'; calibration and net benefit are those of probabilities averaged over the draws' if patient else ''}.",
