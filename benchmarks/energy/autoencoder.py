@@ -39,7 +39,7 @@ def main() -> None:
     """Pretrain, unroll, fine-tune, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pretraining", type=int, default=10, help="epochs per machine")
-    parser.add_argument("--epochs", type=int, default=45)
+    parser.add_argument("--epochs", type=int, default=150)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
