@@ -91,7 +91,7 @@ def test_value_of_a_private_key_is_not_repeated(tmp_path: Path) -> None:
             "prior: {ways: [{epochs: 3}, {objective: cd}]}",
             "prior.ways, number 2, objective: no objective is called 'cd'",
         ),
-        ("prior: {ways: [{objective: pcd1}]}", "run to infinity"),
+        ("prior: {ways: [{objective: pcd1}]}", "prior.ways, number 1, objective: pcd1 lets the chains"),
         ("prior: {ways: [{layers: [10]}]}", "layers"),
         ("evaluation: {budgets: [4], draws: nine}", "draws"),
     ],

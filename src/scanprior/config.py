@@ -239,17 +239,18 @@ class StudyConfig(Section):
         return tuple(name for name in self.evaluation.canaries if self.task.kind in CANARIES[name][1])
 
     def _untrainable(self) -> list[str]:
-        """One sentence for each reason why the objective can't train the machines of some arm's prior."""
+        """One sentence for each reason why an objective can't train the machines of some arm's prior."""
         reasons: dict[str, list[ArmName]] = {}
         for arm in self.arms:
             kind = self.prior_of(arm)
             if kind in MACHINES:
                 hidden = catalogue.hidden_of_machines(kind, self.prior.hidden)
-                for way in map(self.prior.way, self.ways_of(kind)):
-                    reason = objective_names.refusal(way.objective, hidden, len(self.prior.layers))
-                    if reason is not None and arm not in reasons.setdefault(reason, []):
-                        reasons[reason].append(arm)
-        return [f"prior.objective: {reason} (arms: {', '.join(arms)})" for reason, arms in reasons.items()]
+                for number in self.ways_of(kind):
+                    reason = objective_names.refusal(self.prior.way(number).objective, hidden, len(self.prior.layers))
+                    if reason is not None:
+                        where = f"prior.ways, number {number}, objective" if number else "prior.objective"
+                        reasons.setdefault(f"{where}: {reason}", []).append(arm)
+        return [f"{reason} (arms: {', '.join(arms)})" for reason, arms in reasons.items()]
 
     def public(self) -> dict[str, Any]:
         """The resolved study without what may name a hospital: paths, series names and patient ids."""

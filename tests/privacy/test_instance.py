@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from scanprior.privacy import recognition
 from scanprior.privacy.header import Names
 from scanprior.privacy.instance import clean_instance, read
 from scanprior.privacy.pseudonyms import uid
@@ -64,7 +65,8 @@ def test_every_real_image_that_is_written_keeps_its_pixels(scanprior_data):
     assert written >= 30
 
 
-def test_the_five_real_images_with_burned_in_names_are_refused(scanprior_data):
+def test_without_recognition_the_five_real_images_with_burned_in_names_are_refused(scanprior_data, monkeypatch):
+    monkeypatch.setattr(recognition, "available", lambda: False)
     for file in ("us_burned_patient_banner", "us_burned_doe_john_rle", "us_burned_cardio_palette_rle", "nosop_burned_chest_stiles",
                  "nosop_burned_angio_mismatch"):  # fmt: skip
         with pytest.raises(Refused):
@@ -219,7 +221,8 @@ def test_every_attribute_of_the_dictionary_filled_with_a_token():
         assert b"QZXSECRET" not in made.replace(b"\0", b"")
 
 
-def test_a_screen_capture_a_short_file_and_a_strange_syntax_are_refused():
+def test_a_screen_capture_a_short_file_and_a_strange_syntax_are_refused(monkeypatch):
+    monkeypatch.setattr(recognition, "available", lambda: False)
     for change, code in (
         ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "burned-in-text"),
         ({"BurnedInAnnotation": "YES"}, "burned-in-text"),

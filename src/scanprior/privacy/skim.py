@@ -12,12 +12,12 @@ from struct import Struct
 from pydicom.dataelem import RawDataElement, empty_value_for_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 SKIMMED = 1 << 16  # bytes of a file that are looked at
 _CHARSET = 0x00080005
-_LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-_SHORT = frozenset((b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL",
-                    b"SS", b"ST", b"TM", b"UI", b"UL", b"US"))  # fmt: skip
+# VRs whose length takes four bytes after two empty ones, and two bytes (PS3.5, section 7.1.2).
+_LONG, _SHORT = (frozenset(vr.encode() for vr in group) for group in (EXPLICIT_VR_LENGTH_32, EXPLICIT_VR_LENGTH_16))
 # Implicit, big-endian and deflated data sets.
 _OTHER_SYNTAXES = frozenset((b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.2", b"1.2.840.10008.1.2.1.99"))
 _element, _length = Struct("<HH2sH").unpack_from, Struct("<L").unpack_from

@@ -44,7 +44,7 @@ _ESSENTIAL = frozenset(
     (0x00080060, 0x00280004, 0x00280030, 0x00200032, 0x00200037, 0x00281052, 0x00281053, 0x00280008, 0x7FE00010)
 )
 
-SHORT = 256  # bytes of a value that is remembered
+REMEMBERED = 256  # bytes: what was found in shorter values is remembered
 
 
 class Known(NamedTuple):
@@ -100,9 +100,10 @@ def sweep(kept: Elements, known: Known, actions: Counter[str], *, key: bytes) ->
         if isinstance(value, list):
             for item in value:
                 sweep(item, known, actions, key=key)
-        elif isinstance(value, bytes) and (_hit if len(value) < SHORT else _hit.__wrapped__)(
-            vr, value, known, essential=tag in _ESSENTIAL
-        ):
+        if not isinstance(value, bytes):  # items, or pixels
+            continue
+        hit = _hit_again if len(value) < REMEMBERED else _hit
+        if hit(vr, value, known, essential=tag in _ESSENTIAL):
             if tag in _ESSENTIAL:
                 raise Refused(
                     "known-value", "a value of the patient's header stands in an attribute that the image needs"
@@ -121,7 +122,6 @@ def found_in(text: str, known: Known) -> bool:
     return any(word in known.words for word in words if len(word) > 2) or any(found in squeezed for found in known.ids)
 
 
-@lru_cache(maxsize=4096)  # the images of a series repeat most of their values
 def _hit(vr: str, value: bytes, known: Known, *, essential: bool) -> bool:
     if vr in _TEXT:
         text = value.decode("utf-8", "replace")
@@ -150,6 +150,9 @@ def _hit(vr: str, value: bytes, known: Known, *, essential: bool) -> bool:
             len(found) > 3 and found.isascii() and found.encode() in plain for group in known[:2] for found in group
         )
     return False
+
+
+_hit_again = lru_cache(maxsize=4096)(_hit)  # the images of a series repeat most of their values
 
 
 def _hit_number(part: str, known: Known, *, essential: bool) -> bool:

@@ -38,6 +38,7 @@ def run(study: Study, *, kind: PriorKind, context: str, way: int = 0) -> None:
     """
     same_bits()
     wildcards: dict[str, Any] = {"kind": kind, "context": context, "way": way}
+    where = f"pretrain ({kind}, {context}{f', way {way}' if way else ''})"
     with open_stage(study, "pretrain", job=job_name(**wildcards), **wildcards) as stage:
         config = study.config
         split = json.loads((study.folder("split") / "split.json").read_text())
@@ -46,7 +47,7 @@ def run(study: Study, *, kind: PriorKind, context: str, way: int = 0) -> None:
         scans, index = _patches(scans, pd.read_parquet(study.folder("patches") / "index.parquet"), patients)
         if len(index) < 2:
             raise StageError(
-                f"pretrain ({kind}, {context}): scope {config.prior.scope} leaves {len(patients)} patients with "
+                f"{where}: scope {config.prior.scope} leaves {len(patients)} patients with "
                 f"{len(scans)} scans and {len(index)} patches; a prior needs at least two patches",
                 hint="set evaluation.pool, add patients without labels, or choose prior.scope: inductive",
             )
@@ -75,7 +76,8 @@ def run(study: Study, *, kind: PriorKind, context: str, way: int = 0) -> None:
             )  # fmt: skip
         except (Diverged, ValueError) as error:
             raise StageError(
-                f"pretrain ({kind}, {context}): {error}", hint="lower prior.learning_rate, or leave it out"
+                f"{where}: {error}",
+                hint="lower its learning rate (prior.learning_rate, or that of the way), or leave it out",
             ) from None
         card = {
             "study": study.name, "simulated": config.cohort.simulated, "scope": settings.scope, "context": context, "way": way,
