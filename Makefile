@@ -52,7 +52,7 @@ format: env
 	$(V)/snakefmt Snakefile workflow
 
 clean:
-	rm -rf results work logs .snakemake data/demo/raw
+	rm -rf results work logs .snakemake data/demo/raw data/demo/raw-truth
 
 schema: env
 	$(V)/python docs/make_reference.py

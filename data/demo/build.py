@@ -37,6 +37,11 @@ def truth_folder(folder: Path) -> Path:
     return folder.with_name(folder.name + "-truth")
 
 
+def is_built(folder: Path) -> bool:
+    """Whether a cohort of this recipe lies in `folder`, its truth beside it."""
+    return folder.is_dir() and any(folder.iterdir()) and (truth_folder(folder) / "planted.json").exists()
+
+
 def build(
     folder: Path, *, patients: int = 60, progress: Progress | None = None, spacing_mm: float = 2.0
 ) -> list[Planted]:
@@ -50,7 +55,7 @@ def build(
     """
     folder = Path(folder).absolute()
     truth = truth_folder(folder)
-    if folder.exists() and any(folder.iterdir()) and not (truth / "planted.json").exists():
+    if folder.exists() and any(folder.iterdir()) and not is_built(folder):
         raise NotOursError(
             "the folder for the demo cohort is not empty and was not made by this recipe: name another one"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import warnings
 import zlib
 from importlib import import_module
@@ -55,6 +56,16 @@ def test_the_same_bytes_every_run_and_an_old_cohort_is_replaced(recipe: ModuleTy
     (folder / "left over").write_text("from before")
     assert recipe.build(folder, patients=4, spacing_mm=8.0) == first_items
     assert (_digests(folder), _digests(recipe.truth_folder(folder))) == first
+
+
+def test_a_cohort_that_was_deleted_is_not_taken_for_built(recipe: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "raw"
+    recipe.build(folder, patients=4, spacing_mm=8.0)
+    assert recipe.is_built(folder)
+    shutil.rmtree(folder)
+    assert not recipe.is_built(folder), "its truth alone is no cohort"
+    folder.mkdir()
+    assert not recipe.is_built(folder)
 
 
 def test_a_folder_with_other_content_is_refused_and_left_alone(recipe: ModuleType, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def build(folder: Path | None) -> str:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     target = folder or Path("data/demo/raw")
-    if (module.truth_folder(target) / "planted.json").exists():
-        return f"{target}: there already; delete it and {module.truth_folder(target)} to build it anew"
+    if module.is_built(target):
+        return f"{target}: there already; delete it to build it anew"
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
