@@ -1,100 +1,125 @@
-"""Two threads against one, by the clock: `python benchmarks/energy/threads.py [rounds]`.
+"""Two threads against one, by the clock, idle and loaded: `python benchmarks/energy/threads.py [rounds]`.
 
-Worker processes that differ in the number of threads and in how OpenMP waits (OMP_WAIT_POLICY), in turn, 60 CD-1 steps of 784 x 500
-each time, medians of the ratios to one thread. A thread that spins while it waits takes the core from whoever has work, so that
-on a loaded machine two threads can be many times slower than one; importing scanprior before torch makes them sleep. Target of
-the project's issue 8: never slower.
+Worker processes that train a 784 x 500 machine by CD-1 on one thread, on two that share the products while that is faster (what
+scanprior does, `scanprior/energy/crew.py`), and on two of OpenMP, sleeping or spinning while they wait. In turn, 300 steps in
+blocks of 30 each time, the others stopped meanwhile (OpenMP's idle thread would take a core); medians of the ratios to one thread.
+Then the same beside one and beside two processes that never rest. Target of the project's issue 8: never slower.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import scanprior  # noqa: F401 - before torch, so that it can tell OpenMP how to wait
 
-STEPS = 60
-KINDS = {"one": ("1", ""), "two": ("2", ""), "two, spinning": ("2", "ACTIVE")}
+BLOCKS, STEPS = 10, 30
+KINDS = {
+    "one": ("1", {}),
+    "two": ("2", {}),
+    "two of OpenMP, sleeping": ("2", {"SCANPRIOR_BENCHMARK_WHOLE": "1"}),
+    "two of OpenMP, spinning": ("2", {"SCANPRIOR_BENCHMARK_WHOLE": "1", "OMP_WAIT_POLICY": "ACTIVE"}),
+}
 
 
 def work() -> None:
-    """Time a block whenever a line comes in."""
+    """Time some blocks whenever a line comes in."""
     import torch
     from torch import Generator
 
+    from scanprior.energy.crew import Crew
     from scanprior.energy.objectives import CD
     from scanprior.energy.rbm import RBM
     from scanprior.energy.step import Stepper
     from scanprior.energy.units import Bernoulli
 
+    if "SCANPRIOR_BENCHMARK_WHOLE" in os.environ:
+        threads = torch.get_num_threads()
+        Crew.__init__ = lambda crew, _: setattr(crew, "threads", 1)
+        Crew.block = lambda _, __: nullcontext(torch.set_num_threads(threads))
     data = torch.rand(5000, 784, generator=Generator().manual_seed(0))
     rows = torch.randint(5000, (STEPS, 100), generator=Generator().manual_seed(1))
     stepper = Stepper(
-        RBM(Bernoulli(784), Bernoulli(500)),
-        CD(1, sample_visible=True),
-        batch_size=100,
-        steps=10**9,
-        seed=0,
+        RBM(Bernoulli(784), Bernoulli(500)), CD(1, sample_visible=True), batch_size=100, steps=10**9, seed=0,
         learning_rate=1e-4,
-    )
-    stepper.block(data, rows)
+    )  # fmt: skip
     for _ in sys.stdin:
         began = time.perf_counter()
-        stepper.block(data, rows)
+        for _ in range(BLOCKS):
+            stepper.block(data, rows)
         print(time.perf_counter() - began, flush=True)
 
 
-def start(threads: str, policy: str) -> subprocess.Popen[str]:
+def start(threads: str, given: dict[str, str]) -> subprocess.Popen[str]:
     """A worker with its own environment."""
-    environment = {**os.environ, "OMP_NUM_THREADS": threads}
-    environment.pop("OMP_WAIT_POLICY", None)
-    if policy:
-        environment["OMP_WAIT_POLICY"] = policy
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     return subprocess.Popen(
-        [sys.executable, str(Path(__file__)), "--work"], env=environment, text=True, stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        [sys.executable, str(Path(__file__)), "--work"], env={**environment, "OMP_NUM_THREADS": threads, **given},
+        text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
 
 
 def ask(worker: subprocess.Popen[str]) -> float:
-    """Seconds of its next block."""
+    """Seconds of its next blocks; it is stopped before and after."""
     assert worker.stdin is not None and worker.stdout is not None
+    worker.send_signal(signal.SIGCONT)
     worker.stdin.write("go\n")
     worker.stdin.flush()
-    return float(worker.stdout.readline())
+    seconds = float(worker.stdout.readline())
+    worker.send_signal(signal.SIGSTOP)
+    return seconds
+
+
+def compare(workers: dict[str, subprocess.Popen[str]], rounds: int) -> dict[str, float]:
+    """Median seconds of one thread's blocks, and the ratios to it."""
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    for number in range(rounds + 1):
+        for name, worker in workers.items():
+            seconds = ask(worker)
+            if number:  # the first time they get used to the load
+                times[name].append(seconds)
+    figures = {"one, ms a step": round(1000 * statistics.median(times["one"]) / BLOCKS / STEPS, 2)}
+    for name in list(workers)[1:]:
+        figures[f"{name} / one"] = round(
+            statistics.median(a / b for a, b in zip(times[name], times["one"], strict=True)), 2
+        )
+    return figures
 
 
 def main(rounds: int) -> None:
     """Print and record the ratios."""
     from common import record
 
-    workers = {name: start(*kind) for name, kind in KINDS.items()}
-    times: dict[str, list[float]] = {name: [] for name in KINDS}
-    for number in range(rounds + 1):
-        for name, worker in workers.items():
-            seconds = ask(worker)
-            if number:
-                times[name].append(seconds)
+    workers: dict[str, subprocess.Popen[str]] = {}
+    for name, kind in KINDS.items():
+        workers[name] = start(*kind)
+        ask(workers[name])
+    figures = {}
+    for busy in range(3):
+        loads = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+        figures[f"beside {busy} busy processes"] = compare(workers, rounds)
+        print(busy, figures[f"beside {busy} busy processes"], flush=True)
+        for load in loads:
+            load.kill()
+            load.wait()
     for worker in workers.values():
-        worker.communicate()
-    figures = {
-        f"{name} / one": round(statistics.median(a / b for a, b in zip(times[name], times["one"], strict=True)), 2)
-        for name in list(KINDS)[1:]
-    }
-    load = round(os.getloadavg()[0], 1)
-    milliseconds = round(1000 * statistics.median(times["one"]) / STEPS, 2)
+        worker.kill()
     record(
-        "threads", settings={"rounds": rounds, "load of the machine": load}, figures={"one, ms a step": milliseconds, **figures},
+        "threads",
+        settings={"rounds": rounds, "steps a round": BLOCKS * STEPS},
+        figures=figures,
         targets={"two / one": 1.0},
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":
     if "--work" in sys.argv:
         work()
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)

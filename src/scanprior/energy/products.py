@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from scanprior.energy.crew import Crew
+
 INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
 
@@ -33,6 +35,38 @@ class Products:
     def add_outer_(self, velocity: Tensor, visible: Tensor, hidden: Tensor, *, beta: float, alpha: float) -> None:
         """velocity = beta velocity + alpha visible.t() @ hidden, in place; (visible, hidden) from (n, …) each."""
         velocity.addmm_(visible.t(), hidden, beta=beta, alpha=alpha)
+
+
+class Shared(Products):
+    """The same, every product cut into parts that `crew` computes: columns of the result, or rows of the velocity."""
+
+    def __init__(self, weight: Tensor, crew: Crew) -> None:
+        super().__init__(weight)
+        self._crew = crew
+        self._visible, self._hidden = (crew.parts(width) for width in weight.shape)
+
+    @override
+    def up(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
+        def columns(part: slice) -> None:
+            torch.addmm(bias[part], shown, self._weight[:, part], out=out[:, part])
+
+        self._crew.each(columns, self._hidden)
+        return out
+
+    @override
+    def down(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
+        def columns(part: slice) -> None:
+            torch.addmm(bias[part], shown, self._weight[part].t(), out=out[:, part])
+
+        self._crew.each(columns, self._visible)
+        return out
+
+    @override
+    def add_outer_(self, velocity: Tensor, visible: Tensor, hidden: Tensor, *, beta: float, alpha: float) -> None:
+        def rows(part: slice) -> None:
+            velocity[part].addmm_(visible[:, part].t(), hidden, beta=beta, alpha=alpha)
+
+        self._crew.each(rows, self._visible)
 
 
 class BFloat16(Products):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from scanprior.energy.crew import Crew
 from scanprior.energy.objectives import Objective
 from scanprior.energy.products import require_bfloat16
 from scanprior.energy.rbm import RBM
@@ -134,6 +135,7 @@ class Stepper(VelocityStepper):
         self.rbm, self.objective, self.schedule = rbm, objective, schedule
         self.batch_size, self._bfloat16 = batch_size, bfloat16
         self._work: Workspace | None = None
+        self._crew = Crew(1)
         self.register_buffer("variance_velocity", torch.zeros_like(rbm.visible.bias))
 
     @override
@@ -153,33 +155,40 @@ class Stepper(VelocityStepper):
             ValueError: there is no mini-batch, or one of another shape.
             Diverged: when a parameter is no longer a finite number after the block.
         """
-        if self._work is None:
-            negatives = self.objective.negatives(self.batch_size)
-            self._work = Workspace(self.rbm, self.batch_size, negatives, bfloat16=self._bfloat16)
-            self.objective.begin(self.rbm, self.generator)
+        work = self._work or self._begin()
         n = 0
         if isinstance(data, Tensor) and data.shape[-1:] != (self.rbm.visible.size,):
             raise ValueError(
                 f"the data has the shape {tuple(data.shape)}; expected rows of {self.rbm.visible.size} visible units"
             )
-        for batch in data if rows is None else rows:
-            n = len(batch)
-            if rows is None and (batch.ndim != 2 or batch.shape[1] != self.rbm.visible.size):
-                raise ValueError(
-                    f"a mini-batch has the shape {tuple(batch.shape)}; expected rows of {self.rbm.visible.size}"
-                )
-            if n > self.batch_size:
-                raise ValueError(f"a mini-batch has {n} rows; this step was made for at most {self.batch_size}")
-            positive = self._work.visible[:n]
-            if isinstance(data, Tensor) and rows is not None:
-                torch.index_select(data, 0, batch, out=positive)
-            else:
-                positive.copy_(batch)
-            self._update(self._work, n)
-        if not n:
-            raise ValueError("a block needs at least one mini-batch")
-        self.require_finite()
-        return self._stats(self._work, n)
+        with self._crew.block(lambda: self.step):
+            for batch in data if rows is None else rows:
+                n = len(batch)
+                if rows is None and (batch.ndim != 2 or batch.shape[1] != self.rbm.visible.size):
+                    raise ValueError(
+                        f"a mini-batch has the shape {tuple(batch.shape)}; expected rows of {self.rbm.visible.size}"
+                    )
+                if n > self.batch_size:
+                    raise ValueError(f"a mini-batch has {n} rows; this step was made for at most {self.batch_size}")
+                positive = work.visible[:n]
+                if isinstance(data, Tensor) and rows is not None:
+                    torch.index_select(data, 0, batch, out=positive)
+                else:
+                    positive.copy_(batch)
+                self._update(work, n)
+            if not n:
+                raise ValueError("a block needs at least one mini-batch")
+            self.require_finite()
+            return self._stats(work, n)
+
+    def _begin(self) -> Workspace:
+        """Scratch and threads, as many as torch has now."""
+        if self.rbm.weight.device.type == "cpu" and not self._bfloat16:
+            self._crew = Crew(torch.get_num_threads())
+        negatives = self.objective.negatives(self.batch_size)
+        self._work = Workspace(self.rbm, self.batch_size, negatives, crew=self._crew, bfloat16=self._bfloat16)
+        self.objective.begin(self.rbm, self.generator)
+        return self._work
 
     def _update(self, work: Workspace, n: int) -> None:
         """One mini-batch: both phases, then every parameter; `work.visible[:n]` holds the data."""

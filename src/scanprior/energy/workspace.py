@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from scanprior.energy.products import BFloat16, Products
+from scanprior.energy.crew import Crew
+from scanprior.energy.products import BFloat16, Products, Shared
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Gaussian, Units
 
@@ -18,15 +19,22 @@ from scanprior.energy.units import Gaussian, Units
 class Workspace:
     """Scratch for mini-batches of at most `batch` rows and `negatives` chains of `rbm`, on the device of its weights.
 
+    A `crew` of several threads shares the products.
+
     `visible` and `hidden` hold the positive rows, then the negative ones. What is stored is *shown*: scaled by the
     unit's variance and with the offset taken away, as the weights see it. After a draw of visible states,
     `total_visible` holds the means that they were drawn around.
     """
 
-    def __init__(self, rbm: RBM, batch: int, negatives: int, *, bfloat16: bool = False) -> None:
+    def __init__(
+        self, rbm: RBM, batch: int, negatives: int, *, crew: Crew | None = None, bfloat16: bool = False
+    ) -> None:
         self.rbm = rbm
         weight = rbm.weight.detach()
-        self.products = BFloat16(weight, batch + negatives) if bfloat16 else Products(weight)
+        if bfloat16:
+            self.products: Products = BFloat16(weight, batch + negatives)
+        else:
+            self.products = Shared(weight, crew) if crew is not None and crew.threads > 1 else Products(weight)
 
         def scratch(rows: int, columns: int) -> Tensor:
             return torch.empty(rows, columns, dtype=rbm.weight.dtype, device=rbm.weight.device)
