@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from scanprior.energy.dbn import DBN
 from scanprior.energy.finetune import FineTuner
 from scanprior.energy.objectives import CD
 from scanprior.energy.products import require_bfloat16
 from scanprior.energy.rbm import RBM
-from scanprior.energy.step import Stepper, safe_learning_rate
+from scanprior.energy.step import DEFAULT, Schedule, Stepper, safe_learning_rate
 from scanprior.energy.training import blocks
 from scanprior.energy.units import Bernoulli, Units
 
@@ -71,8 +71,9 @@ def train(
 
 
 def stack(
-    sizes: list[int], top: type[Units], data: Tensor, *, epochs: int, folder: Path, seed: int
-) -> tuple[DBN, float]:
+    sizes: list[int], top: type[Units], data: Tensor, *, epochs: int, folder: Path, seed: int,
+    schedule: Schedule = DEFAULT,
+) -> tuple[DBN, float]:  # fmt: skip
     """Bernoulli machines on `data` (n, sizes[0]) by CD-1, layer by layer, the last hidden ones `top`; processor seconds."""
     machines: list[RBM] = []
     seconds = 0.0
@@ -84,7 +85,7 @@ def stack(
         rbm.start_from(data.mean(0), data.var(0))
         stepper = Stepper(
             rbm, CD(1), batch_size=100, steps=epochs * len(data) // 100, seed=seed + number, learning_rate=rate,
-            bfloat16=bf16_here(),
+            schedule=schedule, bfloat16=bf16_here(),
         )  # fmt: skip
         seconds += train(stepper, data, epochs=epochs, file=file)["processor"]
         machines.append(rbm)
@@ -111,6 +112,13 @@ def tune(tuner: FineTuner, inputs: Tensor, targets: Tensor, file: Path) -> float
             last = time.perf_counter()
             print(f"epoch {tuner.done} of {tuner.epochs}: {loss:.4f}, {time.strftime('%H:%M:%S')}", flush=True)
     return seconds
+
+
+@torch.no_grad()
+def right(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Share of the images named right."""
+    network.eval()
+    return float(torch.cat([network(rows).argmax(1) for rows in images.split(5000)]).eq(labels).float().mean())
 
 
 def once(file: Path, make: Callable[[], Any]) -> Any:

@@ -23,8 +23,8 @@ BLOCKS, STEPS = 10, 30
 KINDS = {
     "one": ("1", {}),
     "two": ("2", {}),
-    "two of OpenMP, sleeping": ("2", {"SCANPRIOR_BENCHMARK_WHOLE": "1"}),
-    "two of OpenMP, spinning": ("2", {"SCANPRIOR_BENCHMARK_WHOLE": "1", "OMP_WAIT_POLICY": "ACTIVE"}),
+    "two of OpenMP, sleeping": ("2", {"OPENMP_SHARES": "1"}),
+    "two of OpenMP, spinning": ("2", {"OPENMP_SHARES": "1", "OMP_WAIT_POLICY": "ACTIVE"}),
 }
 
 
@@ -33,22 +33,23 @@ def work() -> None:
     import torch
     from torch import Generator
 
-    from scanprior.energy.crew import Crew
     from scanprior.energy.objectives import CD
     from scanprior.energy.rbm import RBM
     from scanprior.energy.step import Stepper
     from scanprior.energy.units import Bernoulli
 
-    if "SCANPRIOR_BENCHMARK_WHOLE" in os.environ:
-        threads = torch.get_num_threads()
-        Crew.__init__ = lambda crew, _: setattr(crew, "threads", 1)
-        Crew.block = lambda _, __: nullcontext(torch.set_num_threads(threads))
     data = torch.rand(5000, 784, generator=Generator().manual_seed(0))
     rows = torch.randint(5000, (STEPS, 100), generator=Generator().manual_seed(1))
     stepper = Stepper(
         RBM(Bernoulli(784), Bernoulli(500)), CD(1, sample_visible=True), batch_size=100, steps=10**9, seed=0,
         learning_rate=1e-4,
     )  # fmt: skip
+    if "OPENMP_SHARES" in os.environ:  # torch's own way: every operation, not whole products
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        stepper.block(data, rows)
+        torch.set_num_threads(threads)
+        stepper._crew.block = lambda _: nullcontext()
     for _ in sys.stdin:
         began = time.perf_counter()
         for _ in range(BLOCKS):
