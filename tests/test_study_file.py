@@ -85,6 +85,9 @@ def test_value_of_a_private_key_is_not_repeated(tmp_path: Path) -> None:
         ("prior: {objective: pt1, hidden: bernoulli}", "no objective is called 'pt1'"),
         ("prior: {objective: pt10}", "pt10 swaps chains by their energies, which rectified units don't have"),
         ("prior: {objective: pt10, hidden: bernoulli}\narms: [cnn, conv_dbn]", "(arms: conv_dbn)"),
+        ("prior: {sparsity: 0.1}", "prior.sparsity: only Bernoulli hidden units are on or off, these are rectified"),
+        ("prior: {hidden: bernoulli, ways: [{sparsity: 0.1}]}\narms: [dbn, conv_dbn]", "(arms: conv_dbn)"),
+        ("prior: {hidden: bernoulli, sparsity: 0.5}", "sparsity"),
         ("prior: {objective: langevin5}", "run to infinity"),
         ("prior: {objective: langevin5, hidden: bernoulli}", "only the first of 2 layers sees any"),
         (

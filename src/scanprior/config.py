@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from scanprior.energy import objective_names
 from scanprior.learning import catalogue
 from scanprior.learning.catalogue import CANARIES, CATALOGUE, MACHINES, ArmName, CanaryName, Hidden, PriorKind
 from scanprior.prior_config import PriorConfig
@@ -225,7 +224,7 @@ class StudyConfig(Section):
         found: dict[tuple[Any, ...], int] = {}
         for number in range(1 + len(self.prior.ways)):
             way = self.prior.way(number)
-            of_machines = (way.objective, way.centered, way.learning_rate) if kind in MACHINES else ()
+            of_machines = (way.objective, way.centered, way.learning_rate, way.sparsity) if kind in MACHINES else ()
             found.setdefault((way.epochs, way.batch_size, *of_machines), number)
         return list(found.values())
 
@@ -239,17 +238,16 @@ class StudyConfig(Section):
         return tuple(name for name in self.evaluation.canaries if self.task.kind in CANARIES[name][1])
 
     def _untrainable(self) -> list[str]:
-        """One sentence for each reason why an objective can't train the machines of some arm's prior."""
+        """One sentence for each reason why the machines of some arm's prior can't be trained as the study wants."""
         reasons: dict[str, list[ArmName]] = {}
         for arm in self.arms:
             kind = self.prior_of(arm)
             if kind in MACHINES:
                 hidden = catalogue.hidden_of_machines(kind, self.prior.hidden)
                 for number in self.ways_of(kind):
-                    reason = objective_names.refusal(self.prior.way(number).objective, hidden, len(self.prior.layers))
-                    if reason is not None:
-                        where = f"prior.ways, number {number}, objective" if number else "prior.objective"
-                        reasons.setdefault(f"{where}: {reason}", []).append(arm)
+                    where = f"prior.ways, number {number}, " if number else "prior."
+                    for field, reason in self.prior.way(number).refusals(hidden).items():
+                        reasons.setdefault(f"{where}{field}: {reason}", []).append(arm)
         return [f"{reason} (arms: {', '.join(arms)})" for reason, arms in reasons.items()]
 
     def public(self) -> dict[str, Any]:

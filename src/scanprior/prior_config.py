@@ -19,6 +19,7 @@ class Way(Section):
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
+    sparsity: float | None = Field(None, gt=0, lt=0.5)
 
 
 class PriorConfig(Section):
@@ -38,6 +39,10 @@ class PriorConfig(Section):
     epochs: int = Field(15, ge=1)
     batch_size: int = Field(100, ge=1)
     learning_rate: float | None = Field(None, gt=0, description="none: the default of the unit type")
+    sparsity: float | None = Field(
+        None, gt=0, lt=0.5,
+        description="share of the patches that a Bernoulli hidden unit is to be on for, e.g. 0.07; none: as it comes, about a half",
+    )  # fmt: skip
     scope: Literal["disjoint", "inductive", "transductive"] = Field(
         "disjoint", description="whose scans the prior sees: unlabelled patients only; and the training patients; all"
     )
@@ -46,7 +51,7 @@ class PriorConfig(Section):
         (),
         max_length=9,
         description="other ways to train it, e.g. [{epochs: 30}, {objective: cd5-sampled}] (also centered, batch_size, "
-        "learning_rate); which one an arm starts from is one more setting that its trials choose",
+        "learning_rate, sparsity); which one an arm starts from is one more setting that its trials choose",
     )
 
     @model_validator(mode="after")
@@ -57,6 +62,18 @@ class PriorConfig(Section):
             except ValueError as error:
                 raise ValueError(f"{f'ways, number {number}, ' if number else ''}objective: {error}") from None
         return self
+
+    def refusals(self, hidden: Hidden) -> dict[str, str]:
+        """Why machines with these hidden units can't be trained so, by field."""
+        reasons: dict[str, str] = {}
+        reason = objective_names.refusal(self.objective, hidden, len(self.layers))
+        if reason is not None:
+            reasons["objective"] = reason
+        if self.sparsity is not None and hidden != "bernoulli":
+            reasons["sparsity"] = (
+                f"only Bernoulli hidden units are on or off, these are {hidden}: leave it out, or change the arm"
+            )
+        return reasons
 
     def way(self, number: int) -> PriorConfig:
         """The settings of a way: 0 is the prior as it stands, 1 the first of `ways`, …"""

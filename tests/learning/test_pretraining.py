@@ -270,3 +270,17 @@ def test_every_epoch_uses_each_row_once_in_another_order():
     resumed.load_state_dict(halfway.state_dict())
     rest = [block.flatten() for block in resumed]
     assert torch.equal(torch.cat([first.flatten(), *rest]), epochs[0])
+
+
+def test_sparsity_is_the_share_of_rows_that_hidden_units_are_on_for(tmp_path):
+    data = correlated(400)
+    options = {"patch_size": (3, 3, 3), "seeds": seeds, "layers": (20, 10), "epochs": 30, "batch_size": 20}
+    shares = {}
+    for sparsity in (None, 0.1):
+        work = tmp_path / str(sparsity)
+        made = pretrain(lambda rows: data[rows], 400, work=work, hidden="bernoulli", sparsity=sparsity, **options)
+        shares[sparsity] = [made.measured[f"layer{layer}/activation"] for layer in (1, 2)]
+    assert min(shares[None]) > 0.3
+    assert shares[0.1] == pytest.approx([0.1, 0.1], abs=0.03)
+    with pytest.raises(ValueError, match="sparsity is for Bernoulli hidden units; these are rectified"):
+        pretrain(lambda rows: data[rows], 400, work=tmp_path / "r", hidden="rectified", sparsity=0.1, **options)

@@ -41,6 +41,7 @@ class Pretrainer(Protocol):
         epochs: int,
         batch_size: int,
         learning_rate: float | None,
+        sparsity: float | None,
         held_out: LongTensor | None,
         places: Places,
         log: Callable[..., None],
@@ -89,23 +90,23 @@ def _shuffled(
 
 def _autoencoder(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:  # noqa: ARG001
     """The same layers, trained to denoise, at a rate of their own: the study's is that of the machines."""
-    changed: dict[str, Any] = {**options, "objective": DENOISING, "learning_rate": None}
+    changed: dict[str, Any] = {**options, "objective": DENOISING, "learning_rate": None, "sparsity": None}
     return pretrain(gather, rows, **changed)
 
 
 def _convolutional(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:  # noqa: ARG001
     """Convolutional machines; the network's layers and hidden kind are those of the `cnn` arm."""
-    return pretrain_machines(gather, rows, **_without(options, "layers", "hidden"))
+    return pretrain_machines(gather, rows, **_without(options, "layers", "hidden", "sparsity"))
 
 
 def _placed(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:
     """The same machines, then taught to tell where a patch lies."""
-    return pretrain_placed(gather, rows, places=places, **_without(options, "layers", "hidden"))
+    return pretrain_placed(gather, rows, places=places, **_without(options, "layers", "hidden", "sparsity"))
 
 
 def _convolutional_autoencoder(gather: Gather, rows: int, *, places: Places, **options: Any) -> Pretrained:  # noqa: ARG001
     """The same layers, trained at once to denoise, at a rate of their own."""
-    own = _without(options, "layers", "hidden", "objective", "centered", "learning_rate")
+    own = _without(options, "layers", "hidden", "objective", "centered", "learning_rate", "sparsity")
     return pretrain_autoencoder(gather, rows, **own)
 
 

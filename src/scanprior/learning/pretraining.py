@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +45,7 @@ from scanprior.learning.prior import Prior
 HIDDEN: dict[str, type[Units]] = {"bernoulli": Bernoulli, "rectified": ReLU}
 CHUNK = 2000
 GAP_ROWS = 1000
+SPARSITY_PULL = 0.3  # of a hidden bias per update and unit of surplus activation, whatever the learning rate
 BINS = 20  # of the histogram of hidden activations
 CHAINS, SWEEPS = 50, 40  # how fast Gibbs chains forget is measured once per layer, at its end
 
@@ -72,6 +74,7 @@ def pretrain(
     epochs: int = 15,
     batch_size: int = 100,
     learning_rate: float | None = None,
+    sparsity: float | None = None,
     held_out: LongTensor | None = None,
     log: Callable[..., None] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -91,12 +94,13 @@ def pretrain(
         centered: whether machines subtract their units' mean activations (`RBM`); an autoencoder has no such offsets.
         log: called with metrics (layer1/reconstruction, …) and the number of mini-batches so far in all layers.
         learning_rate: of every layer; none: each layer's own `safe_learning_rate` (denoising: Adam's 0.001).
+        sparsity: the share of rows that a Bernoulli hidden unit is to be on for; none: as it comes.
         accelerator: cpu, gpu or auto, one device.
         view: what is learned in the place of the standardised patches.
 
     Raises:
         ValueError: there are no rows to train on, a patch holds a number that is not finite, or the objective can't train
-            the units.
+            the units, or the units can't be sparse.
         Diverged: the step size was too large.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -145,6 +149,7 @@ def pretrain(
                 epochs * per_epoch,
                 seeds("pretrain", "chain", number),
                 learning_rate,
+                sparsity,
             )
             seen_and_unseen = (sample, None if unseen is None else source.at(unseen))
             module = Pretraining(stepper, source, per_epoch=per_epoch, monitored=seen_and_unseen, tell=tell)
@@ -250,7 +255,8 @@ def _layer_input(
 
 
 def _stepper(
-    rbm: RBM, objective: str, data: Tensor, batch_size: int, steps: int, seed: int, learning_rate: float | None
+    rbm: RBM, objective: str, data: Tensor, batch_size: int, steps: int, seed: int, learning_rate: float | None,
+    sparsity: float | None,
 ) -> Stepper | DenoisingStepper:  # fmt: skip
     if objective == DENOISING:
         return DenoisingStepper(rbm, steps=steps, seed=seed, learning_rate=learning_rate or RATE)
@@ -260,6 +266,10 @@ def _stepper(
         rate = safe_learning_rate(rbm, data, batch_size=batch_size, sweeps=chosen.k)
     # More momentum than a half carries the weights away from chains that go on from update to update.
     schedule = Schedule(final_momentum=0.5) if isinstance(chosen, Persistent) else DEFAULT
+    if sparsity is not None:
+        if not isinstance(rbm.hidden, Bernoulli):
+            raise ValueError(f"sparsity is for Bernoulli hidden units; these are {rbm.hidden.kind}")
+        schedule = changed(schedule, sparsity=sparsity, sparsity_cost=SPARSITY_PULL / rate)
     return Stepper(rbm, chosen, batch_size=batch_size, steps=steps, seed=seed, learning_rate=rate, schedule=schedule)
 
 

@@ -71,7 +71,7 @@ def run(study: Study, *, kind: PriorKind, context: str, way: int = 0) -> None:
                 gather, len(index), patch_size=size, seeds=stage.seed, work=stage.work / "training",
                 layers=settings.layers, hidden=hidden, objective=settings.objective, centered=settings.centered,
                 epochs=settings.epochs, batch_size=settings.batch_size, learning_rate=settings.learning_rate,
-                held_out=held_out, places=places, log=stage.log, progress=stage.progress,
+                sparsity=settings.sparsity, held_out=held_out, places=places, log=stage.log, progress=stage.progress,
                 accelerator=config.engine.accelerator,
             )  # fmt: skip
         except (Diverged, ValueError) as error:
@@ -86,6 +86,7 @@ def run(study: Study, *, kind: PriorKind, context: str, way: int = 0) -> None:
             "intensity": config.prepare.intensity, "measured": measured,
             "training": {"hidden": hidden, "objective": settings.objective, "epochs": settings.epochs,
                          "batch_size": settings.batch_size, "learning_rate": settings.learning_rate or "default",
+                         "sparsity": settings.sparsity,
                          "patches_held_out": 0 if held_out is None else len(held_out), "seed": config.seed},
         }  # fmt: skip
         save_prior(prior, stage.folder, card)

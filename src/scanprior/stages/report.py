@@ -112,7 +112,8 @@ def _pretraining(prior: PriorConfig) -> str:
     """How machines are trained, in words."""
     rate = f", learning rate {prior.learning_rate:g}" if prior.learning_rate else ""
     centering = "" if prior.centered else " without centering"
-    return f"{prior.objective}{centering}, {prior.epochs} epochs, mini-batches of {prior.batch_size}{rate}"
+    sparse = f", hidden units on for {100 * prior.sparsity:g} % of the patches" if prior.sparsity else ""
+    return f"{prior.objective}{centering}, {prior.epochs} epochs, mini-batches of {prior.batch_size}{rate}{sparse}"
 
 
 def _facts(study: Study, split: dict[str, Any]) -> StudyFacts:
