@@ -71,7 +71,7 @@ class PriorConfig(Section):
             reasons["objective"] = reason
         if self.sparsity is not None and hidden != "bernoulli":
             reasons["sparsity"] = (
-                f"only Bernoulli hidden units are on or off, these are {hidden}: leave it out, or change the arm"
+                f"only Bernoulli hidden units are on or off, these are {hidden}: leave it out, or use Bernoulli hidden units"
             )
         return reasons
 

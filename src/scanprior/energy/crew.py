@@ -64,6 +64,7 @@ class Crew:
         """Around a block of training: torch itself uses one thread. `steps` gives the number of mini-batches so far."""
         threads = torch.get_num_threads()
         if threads == 1:
+            self._shares = False
             yield
             return
         self._shares = shares = self.threads > 1 and self._faster()
