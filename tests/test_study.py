@@ -67,6 +67,20 @@ def test_a_prior_per_way_and_none_twice(tmp_path: Path, monkeypatch: pytest.Monk
     assert (study.config.prior.way(2).objective, study.config.prior.way(2).epochs) == ("cd2", 15)
 
 
+def test_sparsity_is_a_way_of_machines_and_none_of_an_autoencoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prior = "hidden: bernoulli, ways: [{sparsity: 0.1}, {sparsity: 0.2}]"
+    arms = "arms: [dbn, scratch, autoencoder]"
+    (tmp_path / "study.yaml").write_text(
+        TEXT.replace("scope: SCOPE", prior).replace("arms: [dbn, scratch, dbn_bernoulli]", arms)
+    )
+    config = Study.load("study.yaml").config
+    assert (config.ways_of("bernoulli"), config.ways_of("autoencoder")) == ([0, 1, 2], [0])
+    assert [config.prior.way(number).sparsity for number in range(3)] == [None, 0.1, 0.2]
+
+
 def test_inductive_priors_are_trained_per_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = make(tmp_path, monkeypatch, "inductive")
     assert len(study.jobs("pretrain")) == 2 * 2 * 3

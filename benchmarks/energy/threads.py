@@ -98,19 +98,20 @@ def main(rounds: int) -> None:
     from common import record
 
     workers: dict[str, subprocess.Popen[str]] = {}
-    for name, kind in KINDS.items():
-        workers[name] = start(*kind)
-        ask(workers[name])
+    loads: list[subprocess.Popen[bytes]] = []
     figures = {}
-    for busy in range(3):
-        loads = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
-        figures[f"beside {busy} busy processes"] = compare(workers, rounds)
-        print(busy, figures[f"beside {busy} busy processes"], flush=True)
-        for load in loads:
-            load.kill()
-            load.wait()
-    for worker in workers.values():
-        worker.kill()
+    try:
+        for name, kind in KINDS.items():
+            workers[name] = start(*kind)
+            ask(workers[name])
+        for busy in range(3):
+            figures[f"beside {busy} busy processes"] = compare(workers, rounds)
+            print(busy, figures[f"beside {busy} busy processes"], flush=True)
+            loads.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+    finally:  # nothing busy or stopped is left behind
+        for process in (*loads, *workers.values()):
+            process.kill()
+            process.wait()
     record(
         "threads",
         settings={"rounds": rounds, "steps a round": BLOCKS * STEPS},

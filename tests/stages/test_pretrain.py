@@ -99,6 +99,19 @@ def test_same_study_gives_the_same_bytes(tmp_path, monkeypatch):
     assert bits[0] == bits[1]
 
 
+def test_the_sparsity_of_a_way_reaches_its_machines(tmp_path, monkeypatch):
+    ways = "hidden: bernoulli, ways: [{epochs: 60}, {epochs: 60, sparsity: 0.05}], "
+    monkeypatch.setattr(f"{__name__}.YAML", YAML.replace("prior: {", f"prior: {{{ways}"))
+    study, shares = make_study(tmp_path / "house", monkeypatch, "disjoint"), []
+    for way in (1, 2):
+        run(study, kind="bernoulli", context="all", way=way)
+        card = json.loads((study.results / study.prior_name("bernoulli", "all", way) / "card.json").read_text())
+        shares.append(card["measured"]["layer1/activation"])
+    assert card["training"]["sparsity"] == 0.05
+    assert shares[0] > 0.35
+    assert shares[1] < 0.2
+
+
 def test_scopes_choose_patients_in_the_order_of_the_voxels():
     backwards = PATIENTS[::-1]
     assert prior_patients(SPLIT, "disjoint", "all", backwards) == POOL[::-1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
@@ -19,9 +19,9 @@ import torch
 MOST = 8
 NARROWEST = 64  # columns of a product that are worth handing over
 WORTH = 0.9  # sharing must take less than this part of the time; single blocks are timed, and times are noisy
-FORGET = 0.3
+FORGET = 0.3  # weight of the last block in the usual time of its way
 RARELY = 50  # the slower way is tried again after this many blocks per block that the trial loses
-LEAST_LOSS, GREATEST_LOSS = 0.4, 10.0
+LEAST_LOSS, GREATEST_LOSS = 0.4, 10.0  # so every 20 to 500 blocks
 
 
 class Crew:
@@ -49,15 +49,16 @@ class Crew:
         return [slice(begin, end) for begin, end in pairwise(ends)]
 
     def each(self, task: Callable[[slice], object], parts: Sequence[slice]) -> None:
-        """Run `task`, which needs no gradient, on every part, and return when all are done."""
+        """Run `task`, which needs no gradient, on every part; returns, or raises what a task raised, when all have ended."""
         own = parts[:1] if self._shares else parts
         handed: list[Future[None]] = [_helpers(self.threads - 1).submit(_run, task, part) for part in parts[len(own) :]]
         try:
             for part in own:
                 task(part)
         finally:
-            for future in handed:
-                future.result()
+            wait(handed)
+        for future in handed:
+            future.result()
 
     @contextmanager
     def block(self, steps: Callable[[], int]) -> Generator[None]:

@@ -38,7 +38,7 @@ class Products:
 
 
 class Shared(Products):
-    """The same, every product cut into parts that `crew` computes: columns of the result, or rows of the velocity."""
+    """The same shapes; every product is cut into parts that `crew` computes: columns of the result, rows of the velocity."""
 
     def __init__(self, weight: Tensor, crew: Crew) -> None:
         super().__init__(weight)
