@@ -47,7 +47,7 @@ WITHOUT = ("cnn", "mlp", "logistic")
 CONVOLUTIONAL = ("conv_dbn", "conv_autoencoder", "conv_dbn_placed")
 ABLATION = "cnn_placed"  # the placed prior without its machines: not a candidate, it shows what they add
 ARMS = (*WITHOUT, *CONVOLUTIONAL, ABLATION, "dbn")
-RESULT = Path(__file__).parents[1] / "results" / "prior_strength.json"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def seeds(*names: str | int) -> int:
@@ -259,8 +259,9 @@ def main() -> None:
             print(f"draw {draw} done", flush=True)
     result = report(cells, facts)
     show(result)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    RESULTS.mkdir(exist_ok=True)
+    name = "prior_strength" if options.background == "near" else "prior_strength_uniform"
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -85,11 +85,11 @@ class Stop(BaseException):
 
 
 @pytest.mark.parametrize("objective", ["cd1", "pcd1", "pt3", "denoising"])
-@pytest.mark.parametrize("every", [0.0, 1e9], ids=["each block", "each epoch"])
-def test_stopped_anywhere_it_goes_on_without_repeating_a_finished_epoch(tmp_path, monkeypatch, objective, every):
+@pytest.mark.parametrize("every", [0.0, 1e9], ids=["each block", "no time for a checkpoint"])
+def test_stopped_anywhere_it_repeats_only_what_no_checkpoint_has(tmp_path, monkeypatch, objective, every):
     monkeypatch.setattr("scanprior.learning.pretraining_loop.SECONDS_BETWEEN_CHECKPOINTS", every)
     data = correlated(105)
-    per_epoch = 11  # 105 rows in mini-batches of 10: ten whole ones in one block and half a one
+    saved = 11 if every == 0.0 else 33  # 105 rows in mini-batches of 10: ten in one block and half a one; three epochs
     options = {"patch_size": (3, 3, 3), "seeds": seeds, "layers": (6, 4), "hidden": "bernoulli", "objective": objective,
                "epochs": 3, "batch_size": 10}  # fmt: skip
     whole = pretrain(lambda rows: data[rows], 105, work=tmp_path / "whole", **options).prior.state_dict()
@@ -108,7 +108,7 @@ def test_stopped_anywhere_it_goes_on_without_repeating_a_finished_epoch(tmp_path
         prior = pretrain(
             lambda rows: data[rows], 105, work=work, log=lambda v, step, again=again: again.append(step), **options
         ).prior
-        assert again[0] > (stop - 1) // per_epoch * per_epoch
+        assert again[0] > (stop - 1) // saved * saved, "a finished epoch or layer was trained again"
         for name, tensor in prior.state_dict().items():
             assert torch.equal(tensor, whole[name]), (stop, name)
 

@@ -215,10 +215,10 @@ class Training(BlockTraining[AnyStepper]):
 
     @torch.no_grad()
     @override
-    def epoch_metrics(self) -> dict[str, float]:
+    def epoch_metrics(self) -> tuple[dict[str, float], dict[str, float]]:
         if self._unseen is None:
-            return {}
-        return {"unseen_reconstruction": float(self.stepper.error(self._unseen.to(self.device)))}
+            return {}, {}
+        return {"unseen_reconstruction": float(self.stepper.error(self._unseen.to(self.device)))}, {}
 
 
 def _train(

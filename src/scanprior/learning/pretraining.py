@@ -186,9 +186,10 @@ class Pretraining(BlockTraining[Stepper | DenoisingStepper]):
 
     @torch.no_grad()
     @override
-    def epoch_metrics(self) -> dict[str, float]:
+    def epoch_metrics(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Of the sample: the weights, the hidden means, and their histogram (Hinton 2012, section 15): shares, last edge."""
         rbm, seen = self.stepper.rbm, self._sample.to(self.device)
-        norms, active = diagnostics.weight_norms(rbm), diagnostics.activations(rbm, seen)
+        norms, active = diagnostics.weight_norms(rbm), diagnostics.activations(rbm, seen, bins=BINS)
         metrics = {
             "weight_rms": norms.rms, "weight_largest": norms.largest, "units_off": active.off,
             "units_saturated": active.saturated,
@@ -200,15 +201,10 @@ class Pretraining(BlockTraining[Stepper | DenoisingStepper]):
             with suppress(NoClosedForm):
                 if isinstance(self.stepper, Stepper):
                     metrics["free_energy_gap"] = diagnostics.free_energy_gap(rbm, seen, unseen).gap
-        return {name: float(value) for name, value in metrics.items()}
-
-    @torch.no_grad()
-    @override
-    def epoch_distributions(self) -> dict[str, float]:
-        """The histogram of the hidden means given the sample (Hinton 2012, section 15): share per bin, and the last edge."""
-        edges, counts, *_ = diagnostics.activations(self.stepper.rbm, self._sample.to(self.device), bins=BINS)
-        shares = {f"hidden_activations/{place:02d}": float(share) for place, share in enumerate(counts / counts.sum())}
-        return {**shares, "hidden_activations/top": float(edges[-1])}
+        shares = active.counts / active.counts.sum()
+        histogram = {f"hidden_activations/{place:02d}": float(share) for place, share in enumerate(shares)}
+        histogram["hidden_activations/top"] = float(active.edges[-1])
+        return {name: float(value) for name, value in metrics.items()}, histogram
 
     @torch.no_grad()
     @override

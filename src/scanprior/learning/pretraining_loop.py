@@ -22,7 +22,7 @@ from scanprior.energy.step import Stats
 from scanprior.energy.training import BATCHES_PER_BLOCK, blocks
 
 CLIP = 5.0  # standard deviations; a single bright vessel must not move the weights of a whole layer
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SECONDS_BETWEEN_CHECKPOINTS = 10.0  # a kill costs at most these; a checkpoint, some hundredths of one
 
 Gather = Callable[[LongTensor], Tensor]
 
@@ -102,13 +102,9 @@ class BlockTraining(pl.LightningModule, Generic[S]):
         self.last: dict[str, float] = {"learning_rate": stepper.learning_rate}
         self._source = source
 
-    def epoch_metrics(self) -> dict[str, float]:
-        """What is measured at the end of an epoch."""
-        return {}
-
-    def epoch_distributions(self) -> dict[str, float]:
-        """What else is told at the end of an epoch, but is too long for the prior's card."""
-        return {}
+    def epoch_metrics(self) -> tuple[dict[str, float], dict[str, float]]:
+        """What is measured at the end of an epoch; second, what is told then but is too long for the prior's card."""
+        return {}, {}
 
     def end_metrics(self) -> dict[str, float]:
         """What is measured once, at the end."""
@@ -133,14 +129,12 @@ class BlockTraining(pl.LightningModule, Generic[S]):
         stats = self.stepper.block(self._source.at(rows).to(self.device) for rows in batch.cpu())
         self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
         values = {"reconstruction": float(stats.reconstruction), "activation": float(stats.activation)}
-        if self.stepper.step % self.per_epoch == 0:
-            values |= self.epoch_metrics()
+        metrics, distributions = self.epoch_metrics() if self.stepper.step % self.per_epoch == 0 else ({}, {})
+        values |= metrics
         self.last |= values
-        if self.stepper.step % self.per_epoch == 0:
-            values |= self.epoch_distributions()
         if self.stepper.step == self.stepper.steps:
             self.last |= self.end_metrics()
-        self.tell(values, self.stepper.step)
+        self.tell(values | distributions, self.stepper.step)
 
 
 def finite(gather: Gather, rows: Tensor) -> Tensor:
@@ -172,14 +166,14 @@ def some(n: int, most: int, seed: int) -> Tensor:
 
 
 class _Checkpoint(pl.Callback):
-    """Saves under one fixed name, whole or not at all, after each epoch and at most once a minute in between."""
+    """Saves under one fixed name, whole or not at all, now and then."""
 
     def __init__(self, file: Path) -> None:
         self._file, self._saved = file, time.monotonic()
 
     @override
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        if trainer.is_last_batch or time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
+        if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
             replace(self._file, trainer.save_checkpoint)
             self._saved = time.monotonic()
 
