@@ -79,14 +79,16 @@ class Cohort:
         return Bags.of_patches(self.store, self.rows[kept], self.centres[kept], self.targets[kept])
 
     def unlabelled(self, per_scan: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Scan, centre and place (millimetres from the scan's middle) of the patches that priors learn from."""
+        """Scan, centre and place (mm from the scan's middle; nan beyond its edges) of the patches that priors learn from."""
         chosen = np.flatnonzero(np.isin(self.patient_of_scan, self.pool))
         centres = [
             sampling.uniform_positions(self.scans[row].allowed, per_scan, np.random.default_rng(row)) for row in chosen
         ]
         rows, every = np.repeat(chosen, [len(part) for part in centres]), np.concatenate(centres)
         middle = (np.array([scan.image.shape for scan in self.scans])[rows] - 1) / 2
-        return rows, every, (every - middle).astype(np.float32)
+        places = (every - middle).astype(np.float32)
+        places[~self.store.inside(rows, every)] = np.nan
+        return rows, every, places
 
 
 def prior_of(cohort: Cohort, name: str, work: Path, options: argparse.Namespace) -> Any:

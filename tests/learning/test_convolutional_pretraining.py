@@ -119,6 +119,38 @@ def test_stopped_while_it_learns_the_place_it_goes_on_with_the_same_bits(tmp_pat
         assert torch.equal(one, two)
 
 
+def test_patches_of_unknown_place_do_not_teach_it_and_the_others_come_more_often(tmp_path):
+    """The unknown ones would teach nonsense: what is read of them, by number, decides nothing."""
+    ends, steps = [], []
+    for run in range(2):
+        given = options("placed", 240)
+        data, places = patches(240)
+        places[80:] = torch.nan
+        asked: list[torch.Tensor] = []
+
+        def gather(rows, *, data=data, asked=asked):
+            asked.append(rows)
+            return data[rows]
+
+        counted: list[int] = []
+        prior = pretrain_placed(
+            work=tmp_path / str(run), epochs=2, machine_epochs=0, batch_size=10, log=lambda v, step, to=counted: to.append(step),
+            **{**given, "gather": gather, "places": lambda rows, places=places: places[rows]},
+        ).prior  # fmt: skip
+        ends.append(prior.state_dict())
+        learned = torch.cat([rows for rows in asked if len(rows) == 10])
+        assert int(learned.max()) < 80
+        steps.append(counted[-1] - counted[0])
+    assert all(torch.equal(one, other) for one, other in zip(*(end.values() for end in ends), strict=True))
+    assert steps[0] == pytest.approx(2 * 216 / 10, rel=0.2), "as many mini-batches as 216 rows make in two epochs"
+
+
+def test_without_a_known_place_it_says_what_to_do(tmp_path):
+    given = {**options("placed", 60), "places": lambda rows: torch.full((len(rows), 3), torch.nan)}
+    with pytest.raises(ValueError, match=r"0 of 54 patches lie wholly inside their scan.*smaller patches"):
+        pretrain_placed(work=tmp_path, epochs=1, machine_epochs=0, **given)
+
+
 def test_without_epochs_the_machines_stay_at_their_start(tmp_path):
     prior = pretrain_placed(work=tmp_path, epochs=1, machine_epochs=0, **options("placed", 60)).prior
     first = prior.net.machines[0].weight.detach()

@@ -7,7 +7,7 @@ import torch
 
 from scanprior.energy.velocity import Diverged
 from scanprior.learning.network import conv_layers
-from scanprior.learning.placing import AXES, WARM_UP, Placer, PlacingStepper
+from scanprior.learning.placing import AXES, GAIN, NOISE, SHIFT, WARM_UP, Placer, PlacingStepper, altered
 
 SIZE = (7, 7, 7)
 LAYERS = conv_layers(SIZE, 4)
@@ -19,7 +19,7 @@ def stepper(steps: int = 120) -> PlacingStepper:
     for layer in LAYERS:
         weight = torch.randn(layer.channels[1], layer.channels[0], *layer.kernel, generator=generator)
         start.append((weight * math.sqrt(2 / weight[0].numel()), torch.zeros(layer.channels[1])))
-    return PlacingStepper(Placer(LAYERS, start, generator), size=SIZE, steps=steps)
+    return PlacingStepper(Placer(LAYERS, start, generator), size=SIZE, steps=steps, seed=7)
 
 
 def batches(count: int, *, shown: bool = True, rows: int = 32) -> list[torch.Tensor]:
@@ -65,6 +65,27 @@ def test_going_on_from_its_state_equals_no_interruption():
     assert second.step == whole.step == 40
     for one, other in zip(whole.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_what_alters_a_patch_has_the_spread_it_says_and_leaves_the_place():
+    batch = torch.cat([torch.full((2000, 400), 2.0), torch.arange(2000.0)[:, None].expand(-1, AXES)], 1)
+    generator = torch.Generator().manual_seed(1)
+    voxels, place = altered(batch, generator)[:, :-AXES], altered(batch, generator)[:, -AXES:]
+    assert torch.equal(place, batch[:, -AXES:])
+    assert float(voxels.std(1).mean()) == pytest.approx(NOISE, rel=0.01)
+    assert float(voxels.mean(1).std()) == pytest.approx(math.hypot(2 * GAIN, SHIFT), rel=0.05)
+    assert float(voxels.mean()) == pytest.approx(2.0, abs=0.05)
+
+
+def test_another_seed_alters_otherwise_and_the_same_seed_alike():
+    ends = []
+    for seed in (1, 1, 2):
+        learner = stepper()
+        learner.seed = seed
+        learner.block(batches(3))
+        ends.append(learner.net.weight.detach())
+    assert torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[0], ends[2])
 
 
 def test_a_diverging_run_stops_with_a_diagnosis():

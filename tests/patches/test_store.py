@@ -30,6 +30,19 @@ def test_every_patch_equals_the_padded_slice(size: tuple[int, int, int]) -> None
         np.testing.assert_array_equal(patches[number], expected.ravel())
 
 
+@pytest.mark.parametrize("size", [(3, 3, 3), (5, 7, 3), (13, 13, 13), (2, 4, 1)])
+def test_a_patch_is_inside_when_no_voxel_of_it_is_padding(size: tuple[int, int, int]) -> None:
+    store = PatchStore(VOLUMES, size)
+    for row, volume in enumerate(VOLUMES):
+        centres = np.argwhere(np.ones(volume.shape, bool))
+        marked = np.pad(np.ones(volume.shape), [(side, side) for side in size])
+        whole = [
+            marked[tuple(slice(c - s // 2 + s, c - s // 2 + 2 * s) for c, s in zip(centre, size, strict=True))].all()
+            for centre in centres
+        ]
+        assert store.inside(np.full(len(centres), row), centres).tolist() == whole
+
+
 def test_result_is_a_fresh_array() -> None:
     store = PatchStore(VOLUMES, (3, 3, 3))
     first = store.gather(np.array([0]), np.array([[1, 1, 1]]))

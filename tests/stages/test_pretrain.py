@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import scanprior
 from scanprior.errors import StageError
@@ -110,6 +111,22 @@ def test_the_sparsity_of_a_way_reaches_its_machines(tmp_path, monkeypatch):
     assert card["training"]["sparsity"] == 0.05
     assert shares[0] > 0.35
     assert shares[1] < 0.2
+
+
+def test_patches_beyond_the_edge_have_no_place_and_a_refusal_comes_without_advice_on_rates(tmp_path, monkeypatch):
+    study = make_study(tmp_path / "house", monkeypatch, "disjoint")
+
+    def train(gather, rows, *, places, **options):
+        told = places(torch.arange(rows)).reshape(len(POOL), 8, 3)
+        expected = torch.arange(8.0)[:, None] - (torch.tensor([9.0, 10.0, 11.0]) - 1) / 2
+        expected[[0, 1, 7]] = torch.nan  # patches of 5 voxels a side around the voxels (i, i, i) of 9 x 10 x 11
+        assert torch.allclose(told, expected.expand(len(POOL), 8, 3), equal_nan=True)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr("scanprior.stages.pretrain.pretrainer", lambda kind: train)
+    with pytest.raises(StageError, match="seen enough") as caught:
+        run(study, kind="conv_placed", context="all")
+    assert "learning rate" not in str(caught.value)
 
 
 def test_scopes_choose_patients_in_the_order_of_the_voxels():

@@ -114,7 +114,8 @@ def pretrain_machines(
             stepper = ConvolutionalStepper(
                 rbm, chosen, steps=epochs * task.per_epoch, seed=seeds("pretrain", "chain", number), learning_rate=rate
             )
-            last = _train(task, stepper, source, f"layer{number}", number - 1, len(plan))
+            steps = epochs * task.per_epoch
+            last = _train(task, stepper, source, f"layer{number}", (number - 1) * steps, len(plan) * steps)
             rbm.cpu()
             if scaler is not None:
                 rbm.fold(*scaler)
@@ -147,7 +148,7 @@ def pretrain_autoencoder(
     stepper = ConvolutionalDenoisingStepper(
         net, steps=epochs * task.per_epoch, seed=seeds("pretrain", "chain", 1), learning_rate=RATE
     )
-    measured = _train(task, stepper, Source(task.inputs), "autoencoder", 0, 1)
+    measured = _train(task, stepper, Source(task.inputs), "autoencoder", 0, stepper.steps)
     net.cpu()
     replace(file, lambda part: torch.save({"net": net.state_dict(), "measured": measured}, part))
     (work / "autoencoder.ckpt").unlink(missing_ok=True)
@@ -163,10 +164,15 @@ def pretrain_placed(
 ) -> Pretrained:  # fmt: skip
     """Train the stack of `pretrain_machines`; then its upward pass learns to tell where in its scan a patch lies.
 
+    The patches whose place is known are learned from as often as it takes to make as many mini-batches as each machine had.
+
     Args:
-        places: of row numbers, (n, 3): millimetres from the middle of the scan.
+        places: of row numbers, (n, 3): millimetres from the middle of the scan; not a number for patches that don't teach it.
         width: kernels of the first layer; twice and four times as many in the next two.
         machine_epochs: of the machines; none: `epochs`; 0 leaves them at their random start, to see what they add.
+
+    Raises:
+        ValueError: no place is known.
     """
     stack = pretrain_machines(
         gather, rows, patch_size=patch_size, seeds=seeds, work=work, objective=objective, centered=centered,
@@ -189,13 +195,16 @@ def pretrain_placed(
         net.load_state_dict(saved["net"])
         measured = saved["measured"]
     else:
+        before = len(prior.layers) * epochs * task.per_epoch
+        task = _with_places(task, places)
         known = Standardiser.of(places(task.kept))  # pyright: ignore[reportArgumentType]
 
         def with_place(chosen: Tensor) -> Tensor:
             return torch.cat([task.inputs(chosen).flatten(1), known(places(chosen))], 1)  # pyright: ignore[reportArgumentType]
 
-        stepper = PlacingStepper(net, size=patch_size, steps=epochs * task.per_epoch)
-        measured = _train(task, stepper, Source(with_place), "place", len(prior.layers), len(prior.layers) + 1)
+        steps = task.epochs * task.per_epoch
+        stepper = PlacingStepper(net, size=patch_size, steps=steps, seed=seeds("pretrain", "altered", "place"))
+        measured = _train(task, stepper, Source(with_place), "place", before, before + steps)
         net.cpu()
         replace(file, lambda part: torch.save({"net": net.state_dict(), "measured": measured}, part))
         (work / "place.ckpt").unlink(missing_ok=True)
@@ -221,11 +230,27 @@ class Training(BlockTraining[AnyStepper]):
         return {"unseen_reconstruction": float(self.stepper.error(self._unseen.to(self.device)))}, {}
 
 
+def _with_places(task: Task, places: Places) -> Task:
+    """The task with those rows only whose place is known, in as many epochs as make about as many mini-batches."""
+
+    def known(rows: Tensor) -> Tensor:
+        return rows[places(rows).isfinite().all(1)]  # pyright: ignore[reportArgumentType]
+
+    kept = known(task.kept)
+    if len(kept) < 2:
+        raise ValueError(
+            f"no more than {len(kept)} of {len(task.kept)} patches lie wholly inside their scan, so that place can't be "
+            "learned; take smaller patches (patches.size) or an arm without it"
+        )
+    unseen = None if task.unseen is None else known(task.unseen)
+    epochs = max(1, round(task.epochs * len(task.kept) / len(kept)))
+    return task._replace(kept=kept, unseen=unseen if unseen is not None and len(unseen) else None, epochs=epochs)
+
+
 def _train(
-    task: Task, stepper: AnyStepper, source: Source, name: str, part: int, parts: int
+    task: Task, stepper: AnyStepper, source: Source, name: str, before: int, total: int
 ) -> dict[str, float]:  # fmt: skip
-    """Run one training under Lightning; returns the last metrics under their names."""
-    before, total = part * task.epochs * task.per_epoch, parts * task.epochs * task.per_epoch
+    """Run one training under Lightning, `before` mini-batches into `total`; returns the last metrics under their names."""
     unseen = None if task.unseen is None else source.at(task.unseen)
 
     def tell(values: dict[str, float], step: int) -> None:

@@ -2,7 +2,9 @@
 
 A reconstruction asks for every grey value alike; what sets one structure apart from its neighbour is often faint. Scans of
 one protocol show the same field of view, so a patch's place is known, and to tell it a network has to know the
-structures (akin to context prediction: Doersch, Gupta & Efros 2015).
+structures (akin to context prediction: Doersch, Gupta & Efros 2015). Two things make it harder to tell without knowing them: only
+patches that lie wholly inside their scan teach it, since the repeated voxels beyond an edge betray the place; and grey
+values are altered, other than before each time.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ AXES = 3
 RATE = 2e-3  # of Adam
 WEIGHT_DECAY = 1e-2
 WARM_UP = 50  # mini-batches
+GAIN, SHIFT, NOISE = 0.2, 0.3, 0.3  # standard deviations of what alters a patch; the voxels' own is 1
 
 
 class Placer(nn.Module):
@@ -52,15 +55,16 @@ class Placer(nn.Module):
 
 
 class PlacingStepper(AdamStepper):
-    """Trains `net` on rows of voxels with their standardised place at the end; draws no random number.
+    """Trains `net` on rows of standardised voxels with their standardised place at the end.
 
     Args:
         size: sides of the patch.
         steps: how many mini-batches the whole training has; after a short rise the rate falls by a half cosine.
+        seed: seeds the generator of what alters the patches.
     """
 
-    def __init__(self, net: Placer, *, size: Sequence[int], steps: int, learning_rate: float = RATE) -> None:
-        super().__init__(steps=steps, seed=0, learning_rate=learning_rate)
+    def __init__(self, net: Placer, *, size: Sequence[int], steps: int, seed: int, learning_rate: float = RATE) -> None:
+        super().__init__(steps=steps, seed=seed, learning_rate=learning_rate)
         self.net, self.size = net, tuple(size)
 
     @override
@@ -82,9 +86,9 @@ class PlacingStepper(AdamStepper):
         Raises:
             Diverged: when the loss is no longer a finite number.
         """
-        (adam, _), batch, loss = self.tools, torch.empty(0), torch.zeros(())
+        (adam, generator), batch, loss = self.tools, torch.empty(0), torch.zeros(())
         for batch in batches:
-            loss = self.error(batch)
+            loss = self.error(altered(batch, generator))
             for group in adam.param_groups:
                 group["lr"] = self.learning_rate * self.rate(self.step)
             adam.zero_grad(set_to_none=True)
@@ -102,3 +106,12 @@ class PlacingStepper(AdamStepper):
 
     def _maps(self, batch: Tensor) -> Tensor:
         return batch[:, :-AXES].unflatten(1, (1, *self.size))
+
+
+def altered(batch: Tensor, generator: Generator) -> Tensor:
+    """Rows (n, voxels + 3) with other brightness, contrast and noise of the voxels; the place at the end stays."""
+    random = {"generator": generator, "device": batch.device}
+    voxels, place = batch[:, :-AXES], batch[:, -AXES:]
+    gain, shift = torch.randn(2, len(batch), 1, **random)
+    noise = torch.randn(voxels.shape, **random)
+    return torch.cat([voxels * (1 + GAIN * gain) + (SHIFT * shift + NOISE * noise), place], 1)

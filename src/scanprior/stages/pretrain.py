@@ -59,11 +59,12 @@ def run(study: Study, *, kind: PriorKind, context: str, way: int = 0) -> None:
         def gather(chosen: LongTensor) -> Tensor:
             return torch.from_numpy(store.gather(rows[chosen.numpy()], centres[chosen.numpy()]))
 
-        sides = store.shapes[rows]
+        offsets = (centres - (store.shapes[rows] - 1) / 2) * np.array(config.prepare.spacing)
+        # Beyond a scan's edge its last voxel is repeated, which tells the place without a look at the structures.
+        offsets[~store.inside(rows, centres)] = np.nan
 
         def places(chosen: LongTensor) -> Tensor:
-            offset = centres[chosen.numpy()] - (sides[chosen.numpy()] - 1) / 2
-            return torch.from_numpy((offset * np.array(config.prepare.spacing)).astype(np.float32))
+            return torch.from_numpy(offsets[chosen.numpy()].astype(np.float32))
 
         settings, hidden = config.prior.way(way), hidden_of_prior(kind, config.prior.hidden)
         try:
@@ -74,7 +75,9 @@ def run(study: Study, *, kind: PriorKind, context: str, way: int = 0) -> None:
                 sparsity=settings.sparsity, held_out=held_out, places=places, log=stage.log, progress=stage.progress,
                 accelerator=config.engine.accelerator,
             )  # fmt: skip
-        except (Diverged, ValueError) as error:
+        except ValueError as error:
+            raise StageError(f"{where}: {error}") from None
+        except Diverged as error:
             raise StageError(
                 f"{where}: {error}",
                 hint="lower its learning rate (prior.learning_rate, or that of the way), or leave it out",
