@@ -110,8 +110,7 @@ class PlacingStepper(AdamStepper):
 
 def altered(batch: Tensor, generator: Generator) -> Tensor:
     """Rows (n, voxels + 3) with other brightness, contrast and noise of the voxels; the place at the end stays."""
-    random = {"generator": generator, "device": batch.device}
     voxels, place = batch[:, :-AXES], batch[:, -AXES:]
-    gain, shift = torch.randn(2, len(batch), 1, **random)
-    noise = torch.randn(voxels.shape, **random)
+    gain, shift = torch.randn(2, len(batch), 1, generator=generator, device=batch.device)
+    noise = torch.randn(voxels.shape, generator=generator, device=batch.device)
     return torch.cat([voxels * (1 + GAIN * gain) + (SHIFT * shift + NOISE * noise), place], 1)

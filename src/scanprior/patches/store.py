@@ -69,7 +69,7 @@ class PatchStore:
     def inside(self, scan_rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
         """Which patches around `centres` (n, 3) lie wholly in their volumes, without a voxel of padding: bool (n,)."""
         first = np.asarray(centres) - np.array(self.size) // 2
-        return ((first >= 0) & (first + np.array(self.size) <= self.shapes[scan_rows])).all(axis=1)
+        return np.all((first >= 0) & (first + np.array(self.size) <= self.shapes[scan_rows]), axis=1)
 
     def box(self, row: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """The voxels that the patches centred on `low` … `high` (inclusive) of scan `row` cover, float32 3-D, a copy."""
