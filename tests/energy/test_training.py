@@ -233,6 +233,8 @@ def test_a_constant_column_is_left_at_its_mean():
     rows = torch.randn(50, 3, generator=Generator().manual_seed(0))
     rows[:, 1] = 4.0
     standardised = Standardiser.of(rows)(rows)
+    own = rows.clone()
+    assert Standardiser.of(rows).apply_(own) is own and torch.equal(own, standardised)
     assert torch.equal(standardised[:, 1], torch.zeros(50))
     torch.testing.assert_close(standardised[:, [0, 2]].std(0, unbiased=False), torch.ones(2))
 

@@ -113,7 +113,7 @@ def pretrain(
     measured: dict[str, float] = {}
 
     def inputs(chosen: Tensor) -> Tensor:
-        patches = normaliser(finite(gather, chosen)).clamp_(-CLIP, CLIP)
+        patches = normaliser.apply_(finite(gather, chosen)).clamp_(-CLIP, CLIP)
         return patches if view is None else view(chosen, patches)
 
     for number, size in enumerate(layers, start=1):

@@ -24,7 +24,7 @@ from scanprior.energy.training import BATCHES_PER_BLOCK, blocks
 CLIP = 5.0  # standard deviations; a single bright vessel must not move the weights of a whole layer
 SECONDS_BETWEEN_CHECKPOINTS = 10.0  # a kill costs at most these; a checkpoint, some hundredths of one
 
-Gather = Callable[[LongTensor], Tensor]
+Gather = Callable[[LongTensor], Tensor]  # the rows are a copy, which the caller may change
 
 
 class EpochBlocks:
