@@ -120,7 +120,6 @@ def test_stopped_while_it_learns_the_place_it_goes_on_with_the_same_bits(tmp_pat
 
 
 def test_patches_of_unknown_place_do_not_teach_it_and_the_others_come_more_often(tmp_path):
-    """The unknown ones would teach nonsense: what is read of them, by number, decides nothing."""
     ends, steps = [], []
     for run in range(2):
         given = options("placed", 240)
@@ -133,11 +132,12 @@ def test_patches_of_unknown_place_do_not_teach_it_and_the_others_come_more_often
             return data[rows]
 
         counted: list[int] = []
-        prior = pretrain_placed(
+        prior, measured = pretrain_placed(
             work=tmp_path / str(run), epochs=2, machine_epochs=0, batch_size=10, log=lambda v, step, to=counted: to.append(step),
             **{**given, "gather": gather, "places": lambda rows, places=places: places[rows]},
-        ).prior  # fmt: skip
+        )  # fmt: skip
         ends.append(prior.state_dict())
+        assert measured["place/patches"] == 72, "80 less the eight held out"
         learned = torch.cat([rows for rows in asked if len(rows) == 10])
         assert int(learned.max()) < 80
         steps.append(counted[-1] - counted[0])

@@ -205,6 +205,7 @@ def pretrain_placed(
         steps = task.epochs * task.per_epoch
         stepper = PlacingStepper(net, size=patch_size, steps=steps, seed=seeds("pretrain", "altered", "place"))
         measured = _train(task, stepper, Source(with_place), "place", before, before + steps)
+        measured["place/patches"] = float(len(task.kept))
         net.cpu()
         replace(file, lambda part: torch.save({"net": net.state_dict(), "measured": measured}, part))
         (work / "place.ckpt").unlink(missing_ok=True)
