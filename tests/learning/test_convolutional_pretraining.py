@@ -138,11 +138,23 @@ def test_patches_of_unknown_place_do_not_teach_it_and_the_others_come_more_often
         )  # fmt: skip
         ends.append(prior.state_dict())
         assert measured["place/patches"] == 72, "80 less the eight held out"
+        assert 0 < measured["place/unseen_reconstruction"] < 2, "of the eight held out whose place is known"
         learned = torch.cat([rows for rows in asked if len(rows) == 10])
         assert int(learned.max()) < 80
         steps.append(counted[-1] - counted[0])
     assert all(torch.equal(one, other) for one, other in zip(*(end.values() for end in ends), strict=True))
     assert steps[0] == pytest.approx(2 * 216 / 10, rel=0.2), "as many mini-batches as 216 rows make in two epochs"
+
+
+def test_a_handful_of_known_places_makes_no_more_mini_batches_than_the_others(tmp_path):
+    _, places = patches(240)
+    places[4:] = torch.nan
+    steps: list[int] = []
+    pretrain_placed(
+        work=tmp_path, epochs=2, machine_epochs=0, batch_size=10, log=lambda values, step: steps.append(step),
+        **{**options("placed", 240), "places": lambda rows: places[rows]},
+    )  # fmt: skip
+    assert len(steps) == 2 * 22, "three rows make one mini-batch an epoch, 216 made 22"
 
 
 def test_without_a_known_place_it_says_what_to_do(tmp_path):

@@ -114,11 +114,13 @@ def test_the_sparsity_of_a_way_reaches_its_machines(tmp_path, monkeypatch):
 
 
 def test_patches_beyond_the_edge_have_no_place_and_a_refusal_comes_without_advice_on_rates(tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.YAML", YAML + "prepare: {spacing: [1, 2, 3]}\n")
     study = make_study(tmp_path / "house", monkeypatch, "disjoint")
 
     def train(gather, rows, *, places, **options):
         told = places(torch.arange(rows)).reshape(len(POOL), 8, 3)
-        expected = torch.arange(8.0)[:, None] - (torch.tensor([9.0, 10.0, 11.0]) - 1) / 2
+        voxels = torch.arange(8.0)[:, None] - (torch.tensor([9.0, 10.0, 11.0]) - 1) / 2
+        expected = voxels * torch.tensor([1.0, 2.0, 3.0])
         expected[[0, 1, 7]] = torch.nan  # patches of 5 voxels a side around the voxels (i, i, i) of 9 x 10 x 11
         assert torch.allclose(told, expected.expand(len(POOL), 8, 3), equal_nan=True)
         raise ValueError("seen enough")

@@ -172,7 +172,7 @@ def pretrain_placed(
         machine_epochs: of the machines; none: `epochs`; 0 leaves them at their random start, to see what they add.
 
     Raises:
-        ValueError: no place is known.
+        ValueError: fewer than two places are known.
     """
     stack = pretrain_machines(
         gather, rows, patch_size=patch_size, seeds=seeds, work=work, objective=objective, centered=centered,
@@ -241,11 +241,11 @@ def _with_places(task: Task, places: Places) -> Task:
     if len(kept) < 2:
         raise ValueError(
             f"no more than {len(kept)} of {len(task.kept)} patches lie wholly inside their scan, so that place can't be "
-            "learned; take smaller patches (patches.size) or an arm without it"
+            "learned; take smaller patches, or an arm that needs no place"
         )
     unseen = None if task.unseen is None else known(task.unseen)
-    epochs = max(1, round(task.epochs * len(task.kept) / len(kept)))
-    return task._replace(kept=kept, unseen=unseen if unseen is not None and len(unseen) else None, epochs=epochs)
+    taught = task._replace(kept=kept, unseen=unseen if unseen is not None and len(unseen) else None)
+    return taught._replace(epochs=max(1, round(task.epochs * task.per_epoch / taught.per_epoch)))
 
 
 def _train(
