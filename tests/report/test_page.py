@@ -195,6 +195,20 @@ def test_an_empty_study_is_told_honestly_and_does_not_break() -> None:
         assert needle in page, needle
 
 
+def test_a_study_with_one_budget_averages_over_none() -> None:
+    content = light(voxel_content())
+    one = replace(
+        content, study=replace(content.study, budgets=(4,)), points=tuple(p for p in content.points if p.budget == 4),
+        dots=tuple(dot for dot in content.dots if dot.budget == 4),
+        differences=tuple(row for row in content.differences if row.budget in (None, 4)),
+    )  # fmt: skip
+    made = render(one)
+    assert not any(words in made for words in ("mean over budgets", "mean over the budgets", "4 to 4"))
+    assert "Comparisons, with 4 labelled patients" in made and "dbn − scratch is the primary comparison" in made
+    assert re.search(r"Label-budget curve[^<]*dbn 0\.\d+ with 4 labelled patients", made)
+    assert re.search(r"<text[^>]*>4</text>", made[: made.index("labelled patients (validation included)")])
+
+
 def test_an_arm_without_results_is_named() -> None:
     content = light(voxel_content())
     page = render(replace(content, points=tuple(point for point in content.points if point.arm != "cnn"), filters=None))

@@ -32,6 +32,8 @@ def label_budget_curve(
         axes.xaxis.set_major_locator(FixedLocator([math.log2(budget) for budget in budgets]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticklabels([str(budget) for budget in budgets])
+        if len(budgets) == 1:  # nothing spans the axis
+            axes.set_xlim(math.log2(budgets[0]) - 0.5, math.log2(budgets[0]) + 0.5)
         axes.set_xlabel("labelled patients (validation included)")
         axes.set_ylabel(f"{metric_name(metric)} of tested patients")
         axes.grid(axis="y")
@@ -49,7 +51,7 @@ def describe_curve(points: Sequence[Point], arms: Sequence[str], metric: str, le
     parts: list[str] = []
     for arm in arms:
         own = [point for point in points if point.arm == arm]
-        ends = [f"{score(point.mean)} with {point.budget}" for point in (own[0], own[-1])]
+        ends = [f"{score(point.mean)} with {point.budget}" for point in dict.fromkeys((own[0], own[-1]))]
         parts.append(f"{arm} {' and '.join(ends)} labelled patients")
     return f"Label-budget curve, {metric_name(metric)} with {percent(level)} intervals: {'; '.join(parts)}."
 
@@ -64,7 +66,7 @@ def _draw_arm(axes: Axes, points: Sequence[Point], dots: Sequence[Dot], arms: tu
     )  # fmt: skip
     x = [math.log2(point.budget) + shift for point in points]
     low, high = [point.low for point in points], [point.high for point in points]
-    if main:
+    if main and len(x) > 1:
         axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0, zorder=1)
     else:
         axes.vlines(x, low, high, color=colour, alpha=0.5, linewidth=0.9, zorder=2)

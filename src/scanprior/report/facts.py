@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from scanprior.report.content import ReportContent
-from scanprior.report.numbers import count, listed, metric_meaning, metric_name, percent, score, signed
+from scanprior.report.numbers import averaged_over, count, listed, metric_meaning, metric_name, percent, score, signed
 from scanprior.report.words import SCOPES, banners, by_site, describe_arm, needed, opening
 
 
@@ -22,8 +22,8 @@ def _question(content: ReportContent) -> dict[str, str]:
     if verdict:
         first, other = verdict.primary.arm, verdict.primary.other
         estimand = (
-            f"Estimand: difference in {metric_name(study.metric)} ({first} minus {other}) for a new patient, averaged over "
-            f"budgets of {study.budgets[0]} to {study.budgets[-1]} labelled patients and over which patients are labelled; "
+            f"Estimand: difference in {metric_name(study.metric)} ({first} minus {other}) for a new patient, "
+            f"{averaged_over(study.budgets)}, in the mean over which patients are labelled; "
             f"margin {score(verdict.margin)}."
         )
     return {

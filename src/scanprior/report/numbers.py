@@ -122,3 +122,11 @@ def listed(values: Sequence[object]) -> str:
     """a, b and c."""
     texts = [str(value) for value in values]
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}" if texts else "none"
+
+
+def averaged_over(budgets: Sequence[int]) -> str:
+    """What a difference is averaged over: budgets of 2 to 8 labelled patients, or nothing where there is one budget."""
+    first, last = budgets[0], budgets[-1]
+    if first == last:
+        return f"with {first} labelled patients"
+    return f"averaged over budgets of {first} to {last} labelled patients"

@@ -103,16 +103,18 @@ def _forests(content: ReportContent) -> list[Forest]:
     verdict = content.verdict
     if verdict is None:
         return []
-    pairs: dict[tuple[str, str], list[Difference]] = {}
+    budgets, pairs = content.study.budgets, dict[tuple[str, str], list[Difference]]()
     for row in content.differences:
-        pairs.setdefault((row.arm, row.other), []).append(row)
+        if len(budgets) > 1 or row.budget is None:  # of a single budget the mean says it all
+            pairs.setdefault((row.arm, row.other), []).append(row)
     groups = {
         f"{arm} {numbers.MINUS} {other}": sorted(rows, key=lambda row: row.budget or 0)
         for (arm, other), rows in pairs.items() if len(rows) > 1
     }  # fmt: skip
     alone = [rows[0] for rows in pairs.values() if len(rows) == 1]
     if alone:
-        groups["Other comparisons, mean over budgets" if groups else "Comparisons, mean over budgets"] = alone
+        what = "mean over budgets" if len(budgets) > 1 else numbers.averaged_over(budgets)
+        groups[f"{'Other comparisons' if groups else 'Comparisons'}, {what}"] = alone
     found: list[Forest] = []
     for title, rows in groups.items():
         labels = row_labels(rows)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from scanprior.report.annex import Sites
 from scanprior.report.content import Deidentification, Difference, Multiplier, ReportContent, Study, Verdict
-from scanprior.report.numbers import count, decimals, listed, metric_name, percent, score, signed, times
+from scanprior.report.numbers import averaged_over, count, decimals, listed, metric_name, percent, score, signed, times
 
 ARMS = {
     "dbn": "the network started from the prior",
@@ -97,7 +97,7 @@ def _facts(study: Study, verdict: Verdict) -> str:
     low, high = signed(primary.low, places), signed(primary.high, places)
     interval = f"{percent(verdict.level)} interval {low} to {high}, estimate {signed(primary.delta, places)}"
     margin = f"declared margin {score(verdict.margin, places)}"
-    averaged = f"averaged over budgets of {study.budgets[0]} to {study.budgets[-1]} labelled patients; {tested}"
+    averaged = f"{averaged_over(study.budgets)}; {tested}"
     match verdict.outcome:
         case "helps" | "harms":
             side = "higher" if verdict.outcome == "helps" else "lower"
