@@ -1,8 +1,9 @@
-"""Trials: the defaults first, draws that arms share, and from the eleventh on what the scores suggest."""
+"""Trials: the defaults first, values in turn that arms share, and from the eleventh on what the scores suggest."""
 
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,20 @@ def test_the_first_trial_takes_the_defaults_and_others_share_what_arms_share() -
     assert {one["rate"] for one in tried} == {0.1, 0.2, 0.3}
     other = {"extra": (5.0,), **SPACE}
     assert [trial_settings(other, trial, seeds)["rate"] for trial in range(1, 30)] == [one["rate"] for one in tried]
+
+
+def test_no_value_returns_before_the_others_had_their_turn() -> None:
+    for study in range(50):
+        named = partial(seeds, study)
+        tried = [trial_settings(SPACE, trial, named) for trial in range(12)]
+        assert tried[0] == trial_settings(SPACE, 0, seeds)
+        for name, values in SPACE.items():
+            turns = np.array([one[name] for one in tried]).reshape(-1, len(values))
+            assert (np.sort(turns) == sorted(values)).all()
+    orders = {
+        tuple(trial_settings(SPACE, trial, partial(seeds, study))["rate"] for trial in range(6)) for study in range(50)
+    }
+    assert len(orders) == 12  # two after the default, six after them
 
 
 def peak(settings: Settings) -> float:

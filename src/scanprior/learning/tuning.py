@@ -1,4 +1,4 @@
-"""Which settings an arm tries: its defaults, then draws by name, and from the eleventh trial on what the earlier ones suggest."""
+"""Which settings an arm tries: its defaults, then every value in turn, and from the eleventh trial on what the earlier ones suggest."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ ASKED = 20  # times for settings that were not tried yet
 
 
 def trial_settings(space: Space, trial: int, seeds: Callable[..., int]) -> Settings:
-    """The settings of a trial: trial 0 takes the defaults, later ones a seeded draw of every setting.
+    """The settings of a trial: trial 0 takes the defaults, later ones go through every setting's values in a seeded order.
 
-    The draw depends on the setting's name and the trial alone, so arms that share a setting try the same values.
+    No value returns before the others have had their turn, so that no trial is spent on what was tried already (Latin
+    hypercube: McKay, Beckman & Conover 1979). The order depends on the setting's name alone, so arms that share a setting
+    try the same values.
     """
-    if trial == 0:
-        return {name: values[0] for name, values in space.items()}
-    drawn: Settings = {}
+    settings: Settings = {}
     for name, values in space.items():
-        rng = np.random.default_rng(seeds("setting", name, trial))
-        drawn[name] = values[int(rng.integers(len(values)))]
-    return drawn
+        turn, place = divmod(trial, len(values))
+        rng = np.random.default_rng(seeds("setting", name, turn))
+        order = rng.permutation(len(values)) if turn else [0, *1 + rng.permutation(len(values) - 1)]
+        settings[name] = values[int(order[place])]
+    return settings
 
 
 def next_settings(space: Space, tried: Sequence[tuple[Settings, float]], seeds: Callable[..., int]) -> Settings:
