@@ -55,6 +55,15 @@ def test_forms_that_disagree_about_left_and_right_are_refused(tmp_path):
     assert reason(path) == "conflicting-geometry"
 
 
+@pytest.mark.parametrize(("stretch", "ok"), [(1.001, True), (1.05, False)])
+def test_forms_that_disagree_about_the_size_of_the_voxels_are_refused(tmp_path, stretch, ok):
+    path = write(tmp_path / "a.nii", change=lambda image: image.set_qform(AFFINE @ np.diag([1, stretch, 1, 1]), 1))
+    if ok:
+        assert np.allclose(read_nifti(path).affine, AFFINE)
+    else:
+        assert reason(path) == "conflicting-geometry"
+
+
 def test_metres_become_millimetres(tmp_path):
     assert np.allclose(read_nifti(write(tmp_path / "a.nii", unit="meter")).spacing, (1000, 2000, 3000))
 

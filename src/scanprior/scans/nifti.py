@@ -15,11 +15,12 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from scanprior.scans.refused import Refused
-from scanprior.scans.volume import Volume
+from scanprior.scans.volume import Volume, spacing_of
 
 SUFFIXES = (".nii.gz", ".nii")
 BROKEN = (ImageFileError, HeaderDataError, WrapStructError, ValueError, TypeError)
 TO_MM = {"meter": 1000.0, "micron": 0.001}
+SAME_SPACING = 0.01  # headers round; a registration that stretches the patient differs by more
 
 
 def stem(path: Path) -> str:
@@ -107,7 +108,7 @@ def _image(content: bytes) -> nib.Nifti1Image:
 
 
 def _affine(header: nib.Nifti1Header) -> NDArray[np.float64]:
-    """The sform if its code is set, else the qform; neither, or two that disagree about left and right, is refused."""
+    """The sform if its code is set, else the qform; neither, or two that disagree about axes or spacing, is refused."""
     sform, scode = header.get_sform(coded=True)
     try:
         qform, qcode = header.get_qform(coded=True)
@@ -124,6 +125,13 @@ def _affine(header: nib.Nifti1Header) -> NDArray[np.float64]:
     if len(candidates) == 2 and nib.aff2axcodes(candidates[0]) != nib.aff2axcodes(candidates[1]):
         codes = " and ".join("".join(str(code) for code in nib.aff2axcodes(matrix)) for matrix in candidates)
         raise Refused("conflicting-geometry", f"sform and qform disagree about the axes ({codes})")
+    sizes = [spacing_of(matrix) for matrix in candidates]
+    if not np.allclose(sizes[0], sizes[-1], rtol=SAME_SPACING):
+        said = " and ".join(" × ".join(f"{side:g}" for side in size) for size in sizes)
+        raise Refused(
+            "conflicting-geometry",
+            f"sform and qform disagree about the size of the voxels ({said}); set the code of the wrong one to 0",
+        )
     unit, _ = header.get_xyzt_units()
     affine = np.array(candidates[0], dtype=np.float64)
     affine[:3] *= TO_MM.get(str(unit), 1.0)
