@@ -18,7 +18,7 @@ from scanprior.energy.convolution_training import (
 )
 from scanprior.energy.objectives import CD, PCD
 from scanprior.energy.step import Schedule
-from scanprior.energy.units import Bernoulli, Gaussian, ReLU
+from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
 from scanprior.energy.velocity import Diverged
 
 PLAIN = Schedule(momentum=0.0, final_momentum=0.0, weight_decay=0.0, final_rate=1.0)
@@ -147,6 +147,20 @@ def test_a_sparsity_target_is_approached():
     assert means[0] > 0.3 and means[1] == pytest.approx(0.05, abs=0.03)
 
 
+def test_softmax_maps_are_trained():
+    generator = Generator().manual_seed(0)
+    rbm = ConvolutionalRBM(Softmax(1, 3), Bernoulli(4), size=(4, 4), kernel=(2, 2), stride=(2, 2), std=0.1)
+    classes = torch.randint(3, (60, 1, 1), generator=generator).expand(-1, 4, 4)  # one for all voxels
+    data = torch.nn.functional.one_hot(classes, 3).movedim(-1, 1).float()
+    history = fit_convolutional(
+        rbm, data, epochs=60, generator=generator, batch_size=10, objective=CD(1, sample_visible=True)
+    )
+    assert history.reconstruction[-1] < 0.5 * history.reconstruction[0]
+    data[7, 1, 2, 3] = 0.5
+    with pytest.raises(ValueError, match=r"row 7, channel 0, voxel \(2, 3\) .* softmax units can't take it"):
+        fit_convolutional(rbm, data, epochs=1, generator=generator)
+
+
 def test_windows_are_what_a_kernel_sees():
     data = torch.arange(2 * 5 * 4, dtype=torch.float32).view(1, 2, 5, 4)
     found = windows(data, (3, 2), (2, 2), 200, Generator().manual_seed(1))
@@ -165,7 +179,7 @@ def test_what_can_not_be_trained_is_refused():
         fit_convolutional(rbm, torch.zeros(3, 1, 4, 5), epochs=1, generator=Generator())
     data = torch.zeros(3, 1, 4, 4)
     data[2, 0, 1, 1] = float("nan")
-    with pytest.raises(ValueError, match=r"row 2 of the data .* gaussian units can.t take"):
+    with pytest.raises(ValueError, match=r"row 2, channel 0, voxel \(1, 1\) of the data is nan; it must be finite"):
         fit_convolutional(rbm, data, epochs=1, generator=Generator())
     with pytest.raises(Diverged, match="Lower the learning rate"):
         fit_convolutional(

@@ -54,6 +54,17 @@ def test_a_chain_between_unbounded_sides_stays_in_the_range_of_the_data():
     assert 0 < largest[1] < 2 * largest[0] < float("inf")
 
 
+def test_a_chain_under_maps_with_ends_goes_as_far_as_the_machine():
+    rbm = machine(Gaussian(1), Bernoulli(1), size=(4, 4), kernel=(2, 2), stride=(2, 2), spread=0.0)
+    with torch.no_grad():
+        rbm.weight.fill_(9.0)
+        rbm.hidden.bias.fill_(-162.0)  # half of four squares of 9: on and off are as likely
+    start = torch.zeros(3, 1, 4, 4, dtype=torch.float64)
+    start[..., :2, :] = 9.0
+    made = ConvolutionalDBN([rbm]).generate(3, Generator().manual_seed(1), sweeps=20, start=start)
+    torch.testing.assert_close(made, start)
+
+
 @pytest.mark.parametrize("make", [rectified_stack, pooled_stack])
 def test_samples_are_reproducible(make):
     dbn = make()

@@ -136,6 +136,26 @@ def test_machines_that_do_not_fit_are_refused():
         DBN([])
 
 
+def far_means() -> RBM:
+    """A Gaussian machine whose four means lie further from its bias than its deviation reaches, each as likely."""
+    rbm = RBM(Gaussian(4), Bernoulli(2), centered=False).double()
+    with torch.no_grad():
+        rbm.weight.copy_(torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0], [0.0, 9.0]]))
+        rbm.hidden.bias.fill_(-81.0)  # what the square of the means adds to log Z
+    return rbm
+
+
+def test_a_chain_under_units_with_ends_goes_as_far_as_the_machine():
+    rbm, generator = far_means(), Generator().manual_seed(0)
+    torch.testing.assert_close(
+        (-rbm.hidden_free_energy(rbm.hidden.states())).softmax(0), torch.full((4,), 0.25).double()
+    )
+    start = rbm.visible.sample(rbm.visible_field(rbm.hidden.states().repeat(50, 1)), generator)
+    made = DBN([rbm]).generate(200, generator, sweeps=20, start=start)
+    torch.testing.assert_close(made.amax(0), torch.full((4,), 9.0).double())
+    assert float((made > 5).double().mean()) == 0.5
+
+
 def test_a_chain_of_rectified_units_is_held():
     """Weights beyond a gain of one multiply a state in every sweep."""
     rbm, generator = RBM(Gaussian(9), ReLU(6)), Generator().manual_seed(0)

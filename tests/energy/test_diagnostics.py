@@ -53,6 +53,17 @@ def test_units_that_say_nothing_are_counted(hidden):
     assert int(found.counts[0]) >= 200
 
 
+def test_activations_below_zero_are_counted():
+    rbm = RBM(Bernoulli(12), Gaussian(5), centered=False)
+    with torch.no_grad():
+        rbm.hidden.bias.copy_(torch.tensor([-1.0, -1.0, 0.5, 0.0, 0.25]))
+        rbm.weight.zero_()
+    found = diagnostics.activations(rbm, stripes(), bins=10)
+    assert int(found.counts.sum()) == 200 * 5
+    assert (float(found.edges[0]), float(found.edges[-1])) == (-1.0, 0.5)
+    assert float(found.off) == pytest.approx(0.2)
+
+
 def test_weight_norms_by_hand():
     rbm = RBM(Bernoulli(2), Bernoulli(2))
     with torch.no_grad():

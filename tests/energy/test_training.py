@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Generator
 
+from scanprior.energy.hybrid import Hybrid
 from scanprior.energy.joint import Joint
 from scanprior.energy.likelihood import log_likelihood, log_partition_exact
 from scanprior.energy.named import objective_named
 from scanprior.energy.objectives import CD, PCD
 from scanprior.energy.rbm import RBM
-from scanprior.energy.step import Schedule, Stepper, main_variance, safe_learning_rate
+from scanprior.energy.step import Schedule, Stepper, main_variance, safe_learning_rate, schedule_of
 from scanprior.energy.training import Standardiser, blocks, check_data, fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
 from scanprior.energy.velocity import Diverged
@@ -163,6 +164,10 @@ def test_main_variance_is_the_largest_eigenvalue():
     data = torch.randn(300, 8, generator=Generator().manual_seed(0)) @ torch.diag(torch.arange(1.0, 9.0)) + 5
     expected = torch.linalg.eigvalsh(torch.cov(data.t(), correction=0))[-1]
     assert main_variance(data, rounds=200) == pytest.approx(float(expected), rel=1e-3)
+    scale = torch.linspace(0.1, 2, 8)
+    assert main_variance(data + 5, scale, rounds=200) == pytest.approx(
+        main_variance(data * scale, rounds=200), rel=1e-3
+    )
     assert safe_learning_rate(RBM(Bernoulli(8), Bernoulli(2)), data, batch_size=9) == 0.1
     small = [
         safe_learning_rate(RBM(Gaussian(8), ReLU(2)), data, batch_size=n, sweeps=k) for n, k in ((9, 1), (1, 1), (9, 2))
@@ -192,24 +197,54 @@ def test_a_broken_value_is_found_in_long_data_and_large_values_are_not_taken_for
         check_data(data, Gaussian(2))
 
 
-def test_training_needs_no_copy_of_the_data():
+@pytest.mark.parametrize(
+    "fit",
+    [
+        "fit_rbm(RBM(Bernoulli(784), Bernoulli(8)), data, **how)",
+        "fit_rbm(RBM(Gaussian(784), Bernoulli(8)), data, **how)",
+        "fit_convolutional(ConvolutionalRBM(Gaussian(1), ReLU(2), size=(28, 28), kernel=(7, 7), stride=(7, 7)), "
+        "data.view(-1, 1, 28, 28), **how)",
+    ],
+    ids=["bernoulli", "gaussian", "convolutional"],
+)
+def test_training_needs_no_copy_of_the_data(fit):
     """Peak memory of a process of its own, before and after."""
-    code = """
+    code = f"""
 import resource, torch
+from scanprior.energy.convolution import ConvolutionalRBM
+from scanprior.energy.convolution_training import fit_convolutional
 from scanprior.energy.rbm import RBM
 from scanprior.energy.training import fit_rbm
-from scanprior.energy.units import Bernoulli
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+from scanprior.energy.units import Bernoulli, Gaussian, ReLU
 torch.set_num_threads(1)
-rbm, generator = RBM(Bernoulli(784), Bernoulli(8)), torch.Generator().manual_seed(0)
-fit_rbm(rbm, torch.rand(1000, 784), epochs=1, generator=generator)
-data = torch.rand(30_000, 784)
-before = peak()
-fit_rbm(rbm, data, epochs=1, generator=generator, batch_size=500)
-print(peak() - before)
+how = dict(epochs=1, generator=torch.Generator().manual_seed(0), batch_size=500)
+peaks = []
+for rows in (1000, 30_000):
+    data = torch.rand(rows, 784)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    {fit}
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - peaks[-1])
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(said.stdout) < 30, "the data are 90 MiB, a mini-batch 1.5"
+
+
+def test_chains_that_go_on_are_not_hurried():
+    machine = RBM(Bernoulli(3), Bernoulli(2))
+    made = [Stepper(machine, one, batch_size=2, steps=1, seed=0, learning_rate=0.1) for one in (CD(1), PCD(1, 2))]
+    assert [stepper.schedule.final_momentum for stepper in made] == [0.9, 0.5]
+    asked = Stepper(machine, PCD(1, 2), batch_size=2, steps=1, seed=0, learning_rate=0.1, schedule=Schedule())
+    assert asked.schedule.final_momentum == 0.9
+    assert schedule_of(Hybrid(2, inner=PCD(1, 2))).final_momentum == 0.5
+
+
+def test_a_step_on_broken_data_names_the_data_and_not_the_rate():
+    data = torch.rand(6, 3)
+    data[1, 2] = float("nan")
+    for how in ((data.view(3, 2, 3),), (data, torch.arange(6).view(3, 2)), ([data[:2]],)):
+        stepper = Stepper(RBM(Gaussian(3), Bernoulli(2)), CD(1), batch_size=2, steps=3, seed=0, learning_rate=0.1)
+        with pytest.raises(ValueError, match="data that are not finite by step"):
+            stepper.block(*how)
 
 
 def test_wrong_objectives_are_refused():
@@ -244,6 +279,7 @@ def test_a_constant_column_is_left_at_its_mean():
     [
         (Bernoulli(6), 255.0, "row 2, column 4 of the data is 255; bernoulli units can't take it"),
         (Bernoulli(6), -0.5, "can't take it"),
+        (ReLU(6), -0.5, "rectified units can't take it"),
         (Softmax(2, 3), 1.0, "softmax units can't take it"),
         (Joint(Bernoulli(3), Softmax(1, 3)), 0.7, "joint units can't take it"),
         (Gaussian(6), float("inf"), "row 2, column 4 of the data is inf; it must be finite"),

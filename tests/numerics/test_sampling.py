@@ -7,6 +7,7 @@ import torch
 from tiny_machines import draws, likelihood_gradient, log_z_of, machine, update_of
 from torch import Generator, Tensor
 
+from scanprior.energy.joint import Joint
 from scanprior.energy.objectives import PCD
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Stepper
@@ -143,6 +144,22 @@ def test_clamped_sampling_draws_the_rest_from_its_conditional():
     expected = CHAINS * p
     observed = torch.stack([(drawn == state).all(1).sum() for state in states[fits]])
     assert float(((observed - expected).square() / expected).sum()) < 24.3
+
+
+@pytest.mark.parametrize("units", [Softmax(1, 4), Joint(Bernoulli(1), Softmax(1, 3))], ids=["softmax", "joint"])
+@pytest.mark.parametrize("column", [1, 3])
+def test_part_of_a_group_may_be_known(units, column):
+    rbm = machine(units, Bernoulli(3), spread=1.0)
+    known = torch.arange(4) == column
+    states = rbm.visible.states()
+    for given in (0.0, 1.0):
+        start = states[states[:, column] == given][:1].repeat(CHAINS, 1)
+        drawn = rbm.gibbs(start, 30, Generator().manual_seed(1), known=known)
+        possible = states[states[:, column] == given]
+        p = (-rbm.free_energy(possible)).softmax(0).detach()
+        observed = torch.stack([(drawn == state).all(1).sum() for state in possible])
+        assert int(observed.sum()) == CHAINS
+        assert float(((observed - CHAINS * p).square() / (CHAINS * p)).sum()) < 20
 
 
 def test_what_can_not_be_heated_is_refused():

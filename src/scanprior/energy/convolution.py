@@ -116,8 +116,12 @@ class ConvolutionalRBM(nn.Module):
         given = v
         for _ in range(steps):
             h = self.hidden.sample(self.hidden_field(v), generator)
-            v = self.visible.sample(self.visible_field(h), generator)
-            v = v if known is None else torch.where(known, given, v)
+            field, visible = self.visible_field(h), self.visible
+            v = (
+                visible.sample(field, generator)
+                if known is None
+                else visible.sample_rest(field, given, known, generator)
+            )
         return v
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ over the places of the hidden maps, so that learning rates mean the same for lar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -25,7 +26,7 @@ from scanprior.energy.step import (
     Stats,
     main_variance,
 )
-from scanprior.energy.training import BATCHES_PER_BLOCK, LARGEST_SEED, STATISTICS_ROWS, History, blocks
+from scanprior.energy.training import BATCHES_PER_BLOCK, CHECKED_ROWS, LARGEST_SEED, STATISTICS_ROWS, History, blocks
 from scanprior.energy.units import Gaussian, ReLU
 from scanprior.energy.velocity import VelocityStepper
 
@@ -65,7 +66,7 @@ class ConvolutionalStepper(VelocityStepper):
             self._update(batch)
         if batch is None:
             raise ValueError("a block needs at least one mini-batch")
-        self.require_finite()
+        self.require_finite(batch)
         return self._stats(batch[:STATS_ROWS])
 
     def _update(self, v: Tensor) -> None:
@@ -179,8 +180,8 @@ def fit_convolutional(
     check_maps(data, rbm)
     objective = objective or CD(1)
     if start:
-        channels = data.transpose(0, 1).flatten(1)
-        rbm.start_from(channels.mean(1), channels.var(1, unbiased=False))
+        others = [axis for axis in range(data.ndim) if axis != 1]
+        rbm.start_from(data.mean(others), data.var(others, unbiased=False))
     batches = -(-len(data) // batch_size)
     seed = int(torch.randint(LARGEST_SEED, (1,), generator=generator))
     rate = schedule.learning_rate
@@ -206,12 +207,14 @@ def check_maps(data: Tensor, rbm: ConvolutionalRBM) -> None:
     expected = (rbm.visible.channels, *rbm.visible.grid)
     if tuple(data.shape[1:]) != expected or not len(data):
         raise ValueError(f"the data has the shape {tuple(data.shape)}; expected rows of {expected}")
-    bad = rbm.visible.units.outside(data).flatten(1).any(1).nonzero().flatten()
-    if len(bad):
-        kind = rbm.visible.units.kind
-        raise ValueError(
-            f"row {int(bad[0])} of the data holds a value that {kind} units can't take; {len(bad)} rows do"
-        )
+    for place, rows in enumerate(data.split(CHECKED_ROWS)):
+        bad = rbm.visible.units.outside(rows.movedim(1, -1)).movedim(-1, 1)
+        if bool(bad.any()):
+            row, channel, *voxel = bad.nonzero()[0].tolist()
+            value = float(rows[(row, channel, *voxel)])
+            must = "it must be finite" if not math.isfinite(value) else f"{rbm.visible.kind} units can't take it"
+            at = f"row {row + place * CHECKED_ROWS}, channel {channel}, voxel {tuple(voxel)}"
+            raise ValueError(f"{at} of the data is {value:g}; {must}")
 
 
 def _sums(states: Tensor) -> Tensor:

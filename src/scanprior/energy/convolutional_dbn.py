@@ -52,8 +52,8 @@ class ConvolutionalDBN(nn.Module):
     def generate(self, n: int, generator: Generator, *, sweeps: int = 1000, start: Tensor | None = None) -> Tensor:
         """`n` samples (n, channels, *size): Gibbs sampling in the top machine, then one pass down by means.
 
-        Gaussian and rectified maps bound each other from no side, so that a chain is held to the range of the data that
-        its machine was trained on: five standard deviations around the bias, and not below zero above rectified maps.
+        Gaussian and rectified maps bound each other from no side, so that a chain of both is held to five standard
+        deviations around the biases; maps above rectified ones are never below zero.
         """
         top = self.machines[-1]
         if start is not None:
@@ -69,7 +69,7 @@ class ConvolutionalDBN(nn.Module):
 
     def _held(self, rbm: ConvolutionalRBM, v: Tensor) -> Tensor:
         units = rbm.visible.units
-        if isinstance(units, Gaussian):
+        if isinstance(units, Gaussian) and rbm.hidden.units.unbounded:
             width = RANGE * torch.exp(0.5 * units.log_variance)
             shape = rbm.visible.per_channel
             v = torch.maximum(torch.minimum(v, shape(rbm.visible.bias + width)), shape(rbm.visible.bias - width))

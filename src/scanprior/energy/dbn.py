@@ -12,7 +12,7 @@ from scanprior.energy.joint import Joint, label_log_probability, with_labels
 from scanprior.energy.rbm import RBM
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax, Units
 
-RANGE = 5.0  # standard deviations: what data was clipped to in training, and states made up by a chain are held to
+RANGE = 5.0  # standard deviations around the bias that a chain is held to where the units of neither side have ends
 
 
 class DBN(nn.Module):
@@ -75,6 +75,9 @@ class DBN(nn.Module):
         labels: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """`n` samples (n, visible): Gibbs sampling in the top machine, then one pass down; the last step gives means.
+
+        Where neither side of the top machine has ends (Gaussian under rectified or Gaussian units), its chain is held to five
+        standard deviations around the biases.
 
         Args:
             sweeps: Gibbs sweeps at the top.
@@ -164,9 +167,9 @@ def top_states(
     if labels is not None:
         states = with_labels(states[:, :-classes], labels, classes)
         known = torch.arange(top.visible.size, device=states.device) >= top.visible.size - classes
-    if not isinstance(top.visible, Gaussian):
+    if not (isinstance(top.visible, Gaussian) and top.hidden.unbounded):
         states = top.gibbs(states, max(0, sweeps - 1), generator, known=known)
-    else:  # without ends, where rectified units above can drive a chain away
+    else:  # nothing but the weights holds such a chain
         width = RANGE * torch.exp(0.5 * top.visible.log_variance)
         low, high = top.visible.bias - width, top.visible.bias + width
         for _ in range(sweeps - 1):

@@ -38,14 +38,14 @@ class Gap(NamedTuple):
 
 
 class Activations(NamedTuple):
-    """How the mean activations of the hidden units lie between zero and the largest (1 for units that are 0 or 1)."""
+    """How the mean activations of the hidden units lie between zero, or the least, and the largest (1 for units that are 0 or 1)."""
 
     edges: Tensor
     """(bins + 1,)"""
     counts: Tensor
     """(bins,) of all rows and units together"""
     off: Tensor
-    """() share of the units that no row turns on: no activation above a hundredth of the largest"""
+    """() share of the units that no row turns on: no activation further from zero than a hundredth of the largest"""
     saturated: Tensor
     """() share of the units that hardly any row tells apart: within a hundredth of the largest for every row"""
 
@@ -106,10 +106,12 @@ def free_energy_gap(rbm: RBM, train: Tensor, validation: Tensor) -> Gap:
 def activations(rbm: RBM, v: Tensor, *, bins: int = 20) -> Activations:
     """Histogram of the hidden means given `v` (n, visible), and how many units say nothing."""
     means = rbm.hidden.mean(rbm.hidden_field(v))
-    top = means.max().clamp_min(torch.finfo(means.dtype).tiny) if rbm.hidden.unbounded else means.new_tensor(1.0)
-    counts = torch.histc(means.cpu(), bins, 0.0, float(top)).to(means.device)  # a GPU's asks for atomic sums
-    off, on = means.amax(0) < OFF * top, means.amin(0) > ON * top
-    edges = torch.linspace(0, 1, bins + 1, dtype=means.dtype, device=means.device) * top
+    least, top = 0.0, 1.0
+    if rbm.hidden.unbounded:
+        least, top = min(0.0, float(means.min())), max(float(means.max()), torch.finfo(means.dtype).tiny)
+    counts = torch.histc(means.cpu(), bins, least, top).to(means.device)  # a GPU's asks for atomic sums
+    off, on = means.abs().amax(0) < OFF * max(top, -least), means.amin(0) > ON * top
+    edges = torch.linspace(least, top, bins + 1, dtype=means.dtype, device=means.device)
     return Activations(edges, counts, off.to(means.dtype).mean(), on.to(means.dtype).mean())
 
 

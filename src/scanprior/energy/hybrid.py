@@ -36,7 +36,7 @@ class Hybrid(Objective):
             )
         self.classes, self.generative = classes, generative
         self.inner = inner or CD(1)
-        self.k = self.inner.k
+        self.k, self.persistent = self.inner.k, self.inner.persistent
 
     @override
     def negatives(self, batch: int) -> int:

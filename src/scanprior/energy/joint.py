@@ -71,6 +71,14 @@ class Joint(Units):
             part.draw_(mean, drawn, scratch, generator)
         return total
 
+    @torch.no_grad()
+    @override
+    def sample_rest(self, field: Tensor, given: Tensor, known: Tensor, generator: Generator) -> Tensor:
+        pieces = (self.split(field + self.bias), self.split(given), self.split(known.expand_as(given)))
+        return torch.cat(
+            [part.sample_rest(*own, generator) for part, *own in zip(self.kinds, *pieces, strict=True)], -1
+        )
+
     @override
     def log_partition(self, field: Tensor) -> Tensor:
         return self._sum(lambda part, piece: part.log_partition(piece), field + self.bias)

@@ -22,6 +22,8 @@ class Objective(nn.Module, ABC):
     """Makes the negative phase of the gradient, with `k` Gibbs sweeps per update."""
 
     k: int
+    persistent = False
+    """whether its chains go on from update to update"""
 
     @abstractmethod
     def negatives(self, batch: int) -> int:
@@ -93,6 +95,7 @@ class CD(Objective):
 class Persistent(Objective):
     """Chains that go on from update to update; where they are is part of the training's state."""
 
+    persistent = True
     chain: Tensor
 
     def __init__(self) -> None:

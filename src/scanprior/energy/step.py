@@ -67,6 +67,12 @@ class Schedule:
 
 
 DEFAULT = Schedule()
+STEADY = Schedule(final_momentum=0.5)  # more carries the weights away from chains that go on from update to update
+
+
+def schedule_of(objective: Objective) -> Schedule:
+    """The schedule that an objective is trained with unless another is asked for."""
+    return STEADY if objective.persistent else DEFAULT
 
 
 @torch.no_grad()
@@ -84,17 +90,22 @@ def safe_learning_rate(rbm: RBM, data: Tensor, *, batch_size: int, sweeps: int =
     share = 2.0 if unbounded == 1 else 0.5 / sweeps
     if isinstance(rbm.visible, Gaussian) and rbm.visible.learn_variance:
         share *= 0.02  # what the weights see is divided by the variance, which may fall to a fiftieth
-    shown = rbm.visible.scale(data)
-    total = float(shown.var(0, unbiased=False).sum())
-    return min(0.1, share / max(main_variance(shown) + total / batch_size, 1e-6))
+    seen = rbm.visible.scale(torch.ones_like(rbm.visible.bias))  # of one unit's change
+    total = float((data.var(0, unbiased=False) * seen.square()).sum())
+    return min(0.1, share / max(main_variance(data, seen) + total / batch_size, 1e-6))
 
 
-def main_variance(data: Tensor, rounds: int = 30) -> float:
-    """Variance of `data` (n, visible) along its first principal component, by power iteration."""
-    centred = data - data.mean(0)
-    direction = centred.square().mean(0).sqrt()
+def main_variance(data: Tensor, scale: Tensor | None = None, rounds: int = 30) -> float:
+    """Variance of `data` (n, visible), times `scale` (visible,), along its first principal component, by power iteration.
+
+    Neither centred nor scaled data are made: they would be as large as the data.
+    """
+    scale = torch.ones_like(data[0]) if scale is None else scale
+    mean, direction = data.mean(0), data.std(0, unbiased=False) * scale
     for _ in range(rounds):
-        direction = centred.t() @ (centred @ (direction / direction.norm().clamp_min(1e-12)))
+        seen = scale * direction / direction.norm().clamp_min(1e-12)
+        along = data @ seen - mean @ seen
+        direction = scale * (data.t() @ along - mean * along.sum())
     return max(float(direction.norm()) / len(data), 1e-6)
 
 
@@ -102,7 +113,7 @@ class Stats(NamedTuple):
     """What the last mini-batch of a block looked like: single numbers, as tensors so that nothing waits."""
 
     reconstruction: Tensor
-    """mean squared difference of data and negative phase per visible unit, in the units of the data"""
+    """mean squared error of the reconstruction by means, up and down, per visible unit, in the units of the data"""
     activation: Tensor
     """mean activation of the hidden units"""
 
@@ -115,6 +126,7 @@ class Stepper(VelocityStepper):
         steps: how many mini-batches the whole training has; the schedule is laid out over them.
         seed: seeds the generator of every random number of the training.
         learning_rate: the step size that `schedule.rate` is relative to.
+        schedule: none: `schedule_of` the objective.
         bfloat16: make the products in bfloat16 (`scanprior.energy.products`); refused where the processor has none.
     """
 
@@ -122,7 +134,7 @@ class Stepper(VelocityStepper):
 
     def __init__(
         self, rbm: RBM, objective: Objective, *, batch_size: int, steps: int, seed: int, learning_rate: float,
-        schedule: Schedule = DEFAULT, bfloat16: bool = False,
+        schedule: Schedule | None = None, bfloat16: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(
             rbm.weight, rbm.visible.bias, rbm.hidden.bias, steps=steps, seed=seed, learning_rate=learning_rate
@@ -132,7 +144,7 @@ class Stepper(VelocityStepper):
             raise ValueError("the variance of Gaussian units is learned on the visible side only")
         if bfloat16:
             require_bfloat16(rbm.weight.device)
-        self.rbm, self.objective, self.schedule = rbm, objective, schedule
+        self.rbm, self.objective, self.schedule = rbm, objective, schedule or schedule_of(objective)
         self.batch_size, self._bfloat16 = batch_size, bfloat16
         self._work: Workspace | None = None
         self._crew = Crew(1)
@@ -152,7 +164,7 @@ class Stepper(VelocityStepper):
             rows: row numbers (batches, batch) of the mini-batches; `batch` may be smaller than `batch_size`.
 
         Raises:
-            ValueError: there is no mini-batch, or one of another shape.
+            ValueError: there is no mini-batch, or one of another shape, or the data aren't finite.
             Diverged: when a parameter is no longer a finite number after the block.
         """
         work = self._work or self._begin()
@@ -178,7 +190,7 @@ class Stepper(VelocityStepper):
                 self._update(work, n)
             if not n:
                 raise ValueError("a block needs at least one mini-batch")
-            self.require_finite()
+            self.require_finite(data if isinstance(data, Tensor) else work.visible[:n])
             return self._stats(work, n)
 
     def _begin(self) -> Workspace:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from scanprior.energy.objectives import CD, Objective
 from scanprior.energy.rbm import RBM
-from scanprior.energy.step import DEFAULT, Schedule, Stepper, safe_learning_rate
+from scanprior.energy.step import Schedule, Stepper, safe_learning_rate, schedule_of
 from scanprior.energy.units import Units
 
 BATCHES_PER_BLOCK = 16
@@ -38,7 +38,7 @@ def fit_rbm(
     generator: Generator,
     objective: Objective | None = None,
     batch_size: int = 100,
-    schedule: Schedule = DEFAULT,
+    schedule: Schedule | None = None,
     start: bool = True,
     bfloat16: bool = False,
 ) -> History:
@@ -46,6 +46,7 @@ def fit_rbm(
 
     Args:
         objective: where the negative phase comes from; none: `CD(1)`.
+        schedule: none: that of the objective (`schedule_of`).
         start: begin at the data's means (`RBM.start_from`); false goes on from the parameters as they are.
         bfloat16: make the products in bfloat16, where the processor can (`scanprior.energy.products`).
 
@@ -59,6 +60,7 @@ def fit_rbm(
     batches = -(-len(data) // batch_size)
     seed = int(torch.randint(LARGEST_SEED, (1,), generator=generator, device=generator.device))
     objective = objective or CD(1)
+    schedule = schedule or schedule_of(objective)
     rate = schedule.learning_rate
     if rate is None:
         rate = safe_learning_rate(rbm, data[:STATISTICS_ROWS], batch_size=batch_size, sweeps=objective.k)

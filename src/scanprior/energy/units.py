@@ -60,6 +60,11 @@ class Units(nn.Module, ABC):
         self.draw_(total, draw, torch.empty_like(total), generator)
         return draw
 
+    @torch.no_grad()
+    def sample_rest(self, field: Tensor, given: Tensor, known: Tensor, generator: Generator) -> Tensor:
+        """As `sample`, given the states of `given` where `known` (bool, broadcast to them) is true."""
+        return torch.where(known, given, self.sample(field, generator))
+
     def energy(self, states: Tensor) -> Tensor:
         """The layer's own part of the energy (batch,)."""
         return -(states @ self.bias)
@@ -251,6 +256,10 @@ class ReLU(Units):
     def start_from(self, mean: Tensor, variance: Tensor) -> None:
         self.bias.copy_(mean)
 
+    @override
+    def outside(self, states: Tensor) -> Tensor:
+        return ~((states >= -TOLERANCE) & torch.isfinite(states))
+
 
 class Softmax(Units):
     """`groups` groups of `n` units of which exactly one is on in each group: label units, or one-hot coded inputs."""
@@ -275,6 +284,14 @@ class Softmax(Units):
         winners = self._grouped(noise).argmax(-1, keepdim=True)
         self._grouped(draw.zero_()).scatter_(-1, winners, 1.0)
         return self.mean_(total)
+
+    @torch.no_grad()
+    @override
+    def sample_rest(self, field: Tensor, given: Tensor, known: Tensor, generator: Generator) -> Tensor:
+        known = known.expand_as(given)
+        on = self._grouped(known & (given > 0.5))
+        possible = torch.where(on.any(-1, keepdim=True), on, ~self._grouped(known)).flatten(-2)
+        return torch.where(known, given, self.sample(field.masked_fill(~possible, -math.inf), generator))
 
     @override
     def log_partition(self, field: Tensor) -> Tensor:

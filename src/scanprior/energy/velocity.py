@@ -74,9 +74,14 @@ class VelocityStepper(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.step, self._generator, self._restored = int(state["step"]), None, state["generator"].cpu()
 
-    def require_finite(self) -> None:
-        """Raise `Diverged` when a velocity, and so a parameter, is no longer a finite number."""
+    def require_finite(self, data: Tensor | None = None) -> None:
+        """Raise `Diverged` when a velocity, and so a parameter, is no longer a finite number; with `data` as the cause, ValueError."""
         if not bool(torch.isfinite(self._sum_of_velocities())):
+            if data is not None and not bool(torch.isfinite(data).all()):
+                raise ValueError(
+                    f"training met data that are not finite by step {self.step}, and its parameters are of no use any more: "
+                    "leave such rows out, and begin anew"
+                )
             raise Diverged(
                 f"training diverged by step {self.step}: a parameter is no longer finite. Lower the learning rate "
                 f"(it was {self.learning_rate:g}), or look for rows that are not standardised"

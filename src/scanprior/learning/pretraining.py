@@ -21,9 +21,8 @@ from typing_extensions import override
 from scanprior.energy import diagnostics
 from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
 from scanprior.energy.named import objective_named
-from scanprior.energy.objectives import Persistent
 from scanprior.energy.rbm import RBM
-from scanprior.energy.step import DEFAULT, Schedule, Stepper, safe_learning_rate
+from scanprior.energy.step import Stepper, safe_learning_rate, schedule_of
 from scanprior.energy.training import STATISTICS_ROWS, Standardiser
 from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU, Units
 from scanprior.learning.denoising import DENOISING, RATE, DenoisingStepper
@@ -260,8 +259,7 @@ def _stepper(
     rate = learning_rate
     if rate is None:
         rate = safe_learning_rate(rbm, data, batch_size=batch_size, sweeps=chosen.k)
-    # More momentum than a half carries the weights away from chains that go on from update to update.
-    schedule = Schedule(final_momentum=0.5) if isinstance(chosen, Persistent) else DEFAULT
+    schedule = schedule_of(chosen)
     if sparsity is not None:
         if not isinstance(rbm.hidden, Bernoulli):
             raise ValueError(f"sparsity is for Bernoulli hidden units; these are {rbm.hidden.kind}")
