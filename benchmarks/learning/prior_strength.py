@@ -153,6 +153,12 @@ def cell(cohort: Cohort, arm: Arm, test: Bags, budget: int, draw: int, trials: i
     }
 
 
+def kept(file: Path) -> dict[str, Any]:
+    """The cells in `file`, by key."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {one["key"]: one for one in map(json.loads, lines)}
+
+
 def accuracy(tables: np.ndarray) -> np.ndarray:
     """Balanced accuracy of (…, patients, classes, 2)."""
     total = tables.sum(-3)
@@ -174,6 +180,8 @@ def report(cells: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {**facts, "budgets": {}}
     for budget in BUDGETS:
         names = [name for name in ARMS if any(key.startswith(f"{name}/{budget}/") for key in cells)]
+        if not any(name in WITHOUT for name in names):
+            continue
         draws = [draw for draw in range(facts["draws"]) if all(f"{name}/{budget}/{draw}" in cells for name in names)]
         if not draws:
             continue
@@ -242,8 +250,7 @@ def main() -> None:
     work = options.work / f"{options.background}-{options.trials}-{priors}"
     work.mkdir(parents=True, exist_ok=True)
     file = work / "cells.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    cells = {one["key"]: one for one in map(json.loads, lines)}
+    cells = kept(file)
     if not options.report:
         if options.background == "uniform":
             sampling.NEAR = 1000
@@ -259,7 +266,7 @@ def main() -> None:
                         with file.open("a") as stream:
                             stream.write(json.dumps(cells[key]) + "\n")
             print(f"draw {draw} done", flush=True)
-    result = report(cells, facts)
+    result = report(kept(file), facts)  # with what other processes have done meanwhile
     show(result)
     RESULTS.mkdir(exist_ok=True)
     name = "prior_strength" if options.background == "near" else "prior_strength_uniform"

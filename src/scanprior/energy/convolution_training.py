@@ -17,6 +17,7 @@ from torch.nn.grad import conv2d_weight, conv3d_weight
 from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.maps import is_gaussian
 from scanprior.energy.objectives import CD, Objective
+from scanprior.energy.replicas import average_
 from scanprior.energy.step import (
     DEFAULT,
     OFFSET_EVERY,
@@ -80,7 +81,9 @@ class ConvolutionalStepper(VelocityStepper):
         h = hidden.draw_(mean, self.generator)
         activation = mean.transpose(0, 1).flatten(1).mean(1)
         if rbm.centered and self.step % OFFSET_EVERY == 0:
-            self._move_offset(activation)
+            everywhere = activation.clone()
+            average_(everywhere)
+            self._move_offset(everywhere)
         reconstruction, again = self._negative(h)
 
         up = torch.cat([rbm.shown_hidden(mean), rbm.shown_hidden(again).neg_()])
@@ -93,6 +96,7 @@ class ConvolutionalStepper(VelocityStepper):
         if self.schedule.sparsity is not None:
             pull = (activation - self.schedule.sparsity).mul_(self.schedule.sparsity_cost)
             self.hidden_velocity.sub_(pull, alpha=step * hidden.places)
+        average_(self.weight_velocity, self.visible_velocity, self.hidden_velocity)
         rbm.weight.mul_(1.0 - rate * self.schedule.weight_decay).add_(self.weight_velocity)
         visible.bias.add_(self.visible_velocity)
         hidden.bias.add_(self.hidden_velocity)

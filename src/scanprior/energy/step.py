@@ -19,6 +19,7 @@ from scanprior.energy.crew import Crew
 from scanprior.energy.objectives import Objective
 from scanprior.energy.products import require_bfloat16
 from scanprior.energy.rbm import RBM
+from scanprior.energy.replicas import average_
 from scanprior.energy.units import LOG_VARIANCE_CEILING, LOG_VARIANCE_FLOOR, Gaussian
 from scanprior.energy.velocity import VelocityStepper
 from scanprior.energy.workspace import Workspace
@@ -121,6 +122,8 @@ class Stats(NamedTuple):
 class Stepper(VelocityStepper):
     """Trains `rbm` with `objective`; velocities, chains, step count and generator are its state, so training can go on.
 
+    Several processes may take such steps together (`energy.replicas`), each with mini-batches and chains of its own.
+
     Args:
         batch_size: most rows of a mini-batch.
         steps: how many mini-batches the whole training has; the schedule is laid out over them.
@@ -217,7 +220,9 @@ class Stepper(VelocityStepper):
         sparsity = self.schedule.sparsity
         surplus = None if sparsity is None else hidden[:n].mean(0).sub_(sparsity)
         if rbm.centered and self.step % OFFSET_EVERY == 0:
-            self._move_offset(hidden[:n].mean(0))
+            activation = hidden[:n].mean(0)
+            average_(activation)
+            self._move_offset(activation)
         work.show_hidden_(hidden)
         signs, ones = self.objective.weigh_(work, hidden, n, negatives)
 
@@ -229,6 +234,8 @@ class Stepper(VelocityStepper):
         self.hidden_velocity.addmv_(hidden.t(), ones, beta=momentum, alpha=step)
         if surplus is not None:
             self.hidden_velocity.sub_(surplus, alpha=step * n * self.schedule.sparsity_cost)
+        # All processes had the same velocities before, so the mean of them now is that with the mean gradient.
+        average_(self.weight_velocity, self.visible_velocity, self.hidden_velocity, self.variance_velocity)
         torch.add(self.weight_velocity, rbm.weight, alpha=1.0 - rate * self.schedule.weight_decay, out=rbm.weight)
         rbm.visible.bias.add_(self.visible_velocity)
         rbm.hidden.bias.add_(self.hidden_velocity)

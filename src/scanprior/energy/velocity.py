@@ -8,6 +8,8 @@ import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
+from scanprior.energy.replicas import replicas
+
 
 class Diverged(FloatingPointError):  # noqa: N818 - it is said as it is
     """Training left the finite numbers; the parameters are of no use any more."""
@@ -56,9 +58,9 @@ class VelocityStepper(nn.Module):
 
     @property
     def generator(self) -> Generator:
-        """The source of the training's random numbers, on the device of the weights."""
+        """The source of the training's random numbers, on the device of the weights; each process's own."""
         if self._generator is None:
-            self._generator = Generator(self.weight_velocity.device).manual_seed(self.seed)
+            self._generator = Generator(self.weight_velocity.device).manual_seed(self.seed + replicas()[0])
             if self._restored is not None:
                 restore(self._generator, self._restored)
         return self._generator

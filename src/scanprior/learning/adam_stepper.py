@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 from typing_extensions import override
 
+from scanprior.energy.replicas import average_, replicas
 from scanprior.energy.velocity import restore
 
 
@@ -35,12 +36,26 @@ class AdamStepper(nn.Module, ABC):
     def tools(self) -> tuple[torch.optim.Optimizer, Generator]:
         """Optimiser and generator, as the state says."""
         if self._made is None:
-            adam, generator = self.optimiser(), Generator(next(self.parameters()).device).manual_seed(self.seed)
+            adam, generator = (
+                self.optimiser(),
+                Generator(next(self.parameters()).device).manual_seed(self.seed + replicas()[0]),
+            )
             if self._restored is not None:
                 adam.load_state_dict(self._restored["adam"])
                 restore(generator, self._restored["generator"].cpu())
             self._made = adam, generator
         return self._made
+
+    def learn(self, loss: Tensor, rate: float) -> None:
+        """One update down the gradient of `loss` (), averaged over the processes that train together, at learning `rate`."""
+        adam, _ = self.tools
+        for group in adam.param_groups:
+            group["lr"] = rate
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        average_(*[p.grad for group in adam.param_groups for p in group["params"] if p.grad is not None])
+        adam.step()
+        self.step += 1
 
     @override
     def get_extra_state(self) -> dict[str, Any]:

@@ -105,18 +105,12 @@ class ConvolutionalDenoisingStepper(AdamStepper):
         Raises:
             Diverged: when the loss is no longer a finite number.
         """
-        adam, generator = self.tools
-        batch, loss = torch.empty(0), torch.zeros(())
+        (_, generator), batch, loss = self.tools, torch.empty(0), torch.zeros(())
         for batch in batches:
             spoilt = torch.empty_like(batch).normal_(0, NOISE, generator=generator).add_(batch)
             spoilt.mul_(torch.empty_like(batch).uniform_(generator=generator).ge_(MASKED))
             loss = functional.mse_loss(self.net(spoilt), batch)
-            for group in adam.param_groups:
-                group["lr"] = self.learning_rate * self.rate(self.step / max(1, self.steps))
-            adam.zero_grad(set_to_none=True)
-            loss.backward()
-            adam.step()
-            self.step += 1
+            self.learn(loss, self.learning_rate * self.rate(self.step / max(1, self.steps)))
         if not bool(torch.isfinite(loss)):
             raise Diverged(
                 f"training diverged by step {self.step}: the loss is no longer finite. Lower the learning rate "

@@ -62,6 +62,7 @@ class Task(NamedTuple):
     log: Callable[..., None] | None
     progress: Callable[[int, int], None] | None
     accelerator: str
+    devices: int
 
     @property
     def per_epoch(self) -> int:
@@ -78,7 +79,7 @@ def pretrain_machines(
     gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], work: Path, objective: str = "cd1",
     centered: bool = True, epochs: int = 15, batch_size: int = 100, learning_rate: float | None = None,
     held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
-    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", width: int = WIDTH,
+    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", devices: int = 1, width: int = WIDTH,
 ) -> Pretrained:  # fmt: skip
     """Train a stack of convolutional machines with the geometry of the `cnn` arm's network; see `pretrain`.
 
@@ -87,7 +88,7 @@ def pretrain_machines(
     """
     task = _task(
         gather, rows, patch_size=patch_size, seeds=seeds, work=work, epochs=epochs, batch_size=batch_size,
-        held_out=held_out, log=log, progress=progress, accelerator=accelerator,
+        held_out=held_out, log=log, progress=progress, accelerator=accelerator, devices=devices,
     )  # fmt: skip
     machines: list[ConvolutionalRBM] = []
     measured: dict[str, float] = {}
@@ -131,12 +132,12 @@ def pretrain_machines(
 def pretrain_autoencoder(
     gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], work: Path, epochs: int = 15,
     batch_size: int = 100, held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
-    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", width: int = WIDTH,
+    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", devices: int = 1, width: int = WIDTH,
 ) -> Pretrained:  # fmt: skip
     """Train a convolutional denoising autoencoder whose encoder is the convolutional part of the `cnn` arm's network."""
     task = _task(
         gather, rows, patch_size=patch_size, seeds=seeds, work=work, epochs=epochs, batch_size=batch_size,
-        held_out=held_out, log=log, progress=progress, accelerator=accelerator,
+        held_out=held_out, log=log, progress=progress, accelerator=accelerator, devices=devices,
     )  # fmt: skip
     first = Generator().manual_seed(seeds("pretrain", "weights", 1))
     net = ConvolutionalAutoencoder(conv_layers(patch_size, width), first)
@@ -159,7 +160,7 @@ def pretrain_placed(
     gather: Gather, rows: int, *, places: Places, patch_size: Size, seeds: Callable[..., int], work: Path,
     objective: str = "cd1", centered: bool = True, epochs: int = 15, batch_size: int = 100,
     learning_rate: float | None = None, held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
-    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", width: int = WIDTH,
+    progress: Callable[[int, int], None] | None = None, accelerator: str = "cpu", devices: int = 1, width: int = WIDTH,
     machine_epochs: int | None = None,
 ) -> Pretrained:  # fmt: skip
     """Train the stack of `pretrain_machines`; then its upward pass learns to tell where in its scan a patch lies.
@@ -179,14 +180,14 @@ def pretrain_placed(
         epochs=epochs if machine_epochs is None else machine_epochs,
         batch_size=batch_size, learning_rate=learning_rate, held_out=held_out, log=log,
         progress=None if progress is None else lambda done, total: progress(3 * done, 4 * total),
-        accelerator=accelerator, width=width,
+        accelerator=accelerator, devices=devices, width=width,
     )  # fmt: skip
     prior = stack.prior
     if not isinstance(prior, ConvolutionalPrior):
         raise TypeError("a stack of convolutional machines was expected")
     task = _task(
         gather, rows, patch_size=patch_size, seeds=seeds, work=work, epochs=epochs, batch_size=batch_size,
-        held_out=held_out, log=log, progress=progress, accelerator=accelerator,
+        held_out=held_out, log=log, progress=progress, accelerator=accelerator, devices=devices,
     )  # fmt: skip
     net = Placer(prior.layers, prior.convolutions(), Generator().manual_seed(seeds("pretrain", "weights", "place")))
     file = work / "placed.pt"
@@ -262,14 +263,14 @@ def _train(
 
     module = Training(stepper, source, unseen=unseen, per_epoch=task.per_epoch, tell=tell)
     order = EpochBlocks(task.kept, task.batch_size, task.seeds("pretrain", "order", name))
-    fit(module, order, task.epochs, task.work / f"{name}.ckpt", task.accelerator)
+    fit(module, order, task.epochs, task.work / f"{name}.ckpt", task.accelerator, task.devices)
     return {f"{name}/{key}": value for key, value in module.last.items()}
 
 
 def _task(
     gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], work: Path, epochs: int, batch_size: int,
     held_out: LongTensor | None, log: Callable[..., None] | None, progress: Callable[[int, int], None] | None,
-    accelerator: str,
+    accelerator: str, devices: int,
 ) -> Task:  # fmt: skip
     work.mkdir(parents=True, exist_ok=True)
     kept = training_rows(rows, held_out)
@@ -278,8 +279,9 @@ def _task(
     voxels = torch.cat([finite(gather, chunk) for chunk in chosen.split(CHUNK)]).view(-1, 1)
     mean, std = Standardiser.of(voxels)
     return Task(
-        gather, patch_size, seeds, work, epochs, batch_size, kept, unseen, mean, std, log, progress, accelerator
-    )
+        gather, patch_size, seeds, work, epochs, batch_size, kept, unseen, mean, std, log, progress, accelerator,
+        devices,
+    )  # fmt: skip
 
 
 def _maps_below(task: Task, machines: list[ConvolutionalRBM], number: int) -> tuple[Source, Standardiser | None]:

@@ -49,17 +49,11 @@ class DenoisingStepper(AdamStepper):
         Raises:
             Diverged: when the loss is no longer a finite number.
         """
-        adam, generator = self.tools
-        batch, loss = torch.empty(0), torch.zeros(())
+        (_, generator), batch, loss = self.tools, torch.empty(0), torch.zeros(())
         for batch in batches:
             kept = torch.empty_like(batch).uniform_(generator=generator).ge_(MASKED)
             loss = self._loss(batch * kept, batch)
-            for group in adam.param_groups:
-                group["lr"] = max(self.learning_rate * DEFAULT.rate(self.step / max(1, self.steps)), SMALLEST_RATE)
-            adam.zero_grad(set_to_none=True)
-            loss.backward()
-            adam.step()
-            self.step += 1
+            self.learn(loss, max(self.learning_rate * DEFAULT.rate(self.step / max(1, self.steps)), SMALLEST_RATE))
         if not bool(torch.isfinite(loss)):
             raise Diverged(f"training diverged by step {self.step}: the loss is no longer finite")
         return self._stats(batch[:STATS_ROWS])

@@ -86,15 +86,10 @@ class PlacingStepper(AdamStepper):
         Raises:
             Diverged: when the loss is no longer a finite number.
         """
-        (adam, generator), batch, loss = self.tools, torch.empty(0), torch.zeros(())
+        (_, generator), batch, loss = self.tools, torch.empty(0), torch.zeros(())
         for batch in batches:
             loss = self.error(altered(batch, generator))
-            for group in adam.param_groups:
-                group["lr"] = self.learning_rate * self.rate(self.step)
-            adam.zero_grad(set_to_none=True)
-            loss.backward()
-            adam.step()
-            self.step += 1
+            self.learn(loss, self.learning_rate * self.rate(self.step))
         if not bool(torch.isfinite(loss)):
             raise Diverged(f"training diverged by step {self.step}: the loss is no longer finite")
         with torch.no_grad():

@@ -78,6 +78,7 @@ def pretrain(
     log: Callable[..., None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     accelerator: str = "cpu",
+    devices: int = 1,
     view: View | None = None,
 ) -> Pretrained:
     """Train a prior on the patches `gather(row numbers) -> (n, visible)` for row numbers below `rows`.
@@ -94,7 +95,8 @@ def pretrain(
         log: called with metrics (layer1/reconstruction, …) and the number of mini-batches so far in all layers.
         learning_rate: of every layer; none: each layer's own `safe_learning_rate` (denoising: Adam's 0.001).
         sparsity: the share of rows that a Bernoulli hidden unit is to be on for; none: as it comes.
-        accelerator: cpu, gpu or auto, one device.
+        accelerator: cpu, gpu or auto.
+        devices: how many of them, a process each, share every mini-batch (`pretraining_loop.fit`); chains are each one's own.
         view: what is learned in the place of the standardised patches.
 
     Raises:
@@ -153,7 +155,7 @@ def pretrain(
             seen_and_unseen = (sample, None if unseen is None else source.at(unseen))
             module = Pretraining(stepper, source, per_epoch=per_epoch, monitored=seen_and_unseen, tell=tell)
             order = EpochBlocks(kept, batch_size, seeds("pretrain", "order", number))
-            fit(module, order, epochs, work / f"layer-{number}.ckpt", accelerator)
+            fit(module, order, epochs, work / f"layer-{number}.ckpt", accelerator, devices)
             rbm = module.stepper.rbm.cpu()
             last = {f"layer{number}/{key}": value for key, value in module.last.items()}
             if scaler is not None:

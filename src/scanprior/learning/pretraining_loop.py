@@ -15,14 +15,18 @@ from typing import Any, Generic, Protocol, TypeVar
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from torch import Generator, LongTensor, Tensor
+from pytorch_lightning.strategies import DDPStrategy
+from torch import Generator, LongTensor, Tensor, distributed
 from typing_extensions import override
 
+from scanprior.energy.replicas import replicas, share
 from scanprior.energy.step import Stats
 from scanprior.energy.training import BATCHES_PER_BLOCK, blocks
 
 CLIP = 5.0  # standard deviations; a single bright vessel must not move the weights of a whole layer
 SECONDS_BETWEEN_CHECKPOINTS = 10.0  # a kill costs at most these; a checkpoint, some hundredths of one
+
+REPLICAS = "replicas"  # in a checkpoint: the states of all processes
 
 Gather = Callable[[LongTensor], Tensor]  # the rows are a copy, which the caller may change
 
@@ -101,6 +105,7 @@ class BlockTraining(pl.LightningModule, Generic[S]):
         self.per_epoch, self.tell = per_epoch, tell
         self.last: dict[str, float] = {"learning_rate": stepper.learning_rate}
         self._source = source
+        self._own: dict[str, Any] | None = None
 
     def epoch_metrics(self) -> tuple[dict[str, float], dict[str, float]]:
         """What is measured at the end of an epoch; second, what is told then but is too long for the prior's card."""
@@ -126,7 +131,7 @@ class BlockTraining(pl.LightningModule, Generic[S]):
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Train on one block of row numbers (mini-batches, batch)."""
         # One mini-batch at a time: it is gathered, standardised and used while it is still in the cache.
-        stats = self.stepper.block(self._source.at(rows).to(self.device) for rows in batch.cpu())
+        stats = self.stepper.block(self._source.at(share(rows)).to(self.device) for rows in batch.cpu())
         self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
         values = {"reconstruction": float(stats.reconstruction), "activation": float(stats.activation)}
         metrics, distributions = self.epoch_metrics() if self.stepper.step % self.per_epoch == 0 else ({}, {})
@@ -134,7 +139,33 @@ class BlockTraining(pl.LightningModule, Generic[S]):
         self.last |= values
         if self.stepper.step == self.stepper.steps:
             self.last |= self.end_metrics()
-        self.tell(values | distributions, self.stepper.step)
+        if self.trainer.is_global_zero:
+            self.tell(values | distributions, self.stepper.step)
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Beside the first process's state, which Lightning saves, those of all: generators and chains are their own."""
+        _, size = replicas()
+        if size > 1:
+            checkpoint[REPLICAS] = [None] * size
+            distributed.all_gather_object(checkpoint[REPLICAS], self.stepper.state_dict())
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        place, size = replicas()
+        states = checkpoint.get(REPLICAS, [None])
+        if len(states) != size:
+            raise ValueError(
+                f"the training was begun by {len(states)} process{'es' if len(states) > 1 else ''} and can't be continued "
+                f"by {size}: go on with as many, or remove its checkpoint and begin anew"
+            )
+        self._own = states[place]
+
+    @override
+    def on_train_start(self) -> None:
+        if self._own is not None:  # only now: until here the processes' tensors were made those of the first
+            self.stepper.load_state_dict(self._own)
+            self._own = None
 
 
 def finite(gather: Gather, rows: Tensor) -> Tensor:
@@ -173,20 +204,30 @@ class _Checkpoint(pl.Callback):
 
     @override
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
+        due = time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS
+        if trainer.strategy.broadcast(due):  # all processes save together, by the clock of the first
             replace(self._file, trainer.save_checkpoint)
             self._saved = time.monotonic()
 
 
-def fit(module: pl.LightningModule, order: EpochBlocks, epochs: int, file: Path, accelerator: str) -> None:
-    """Train `module` on the blocks of `order`, from the checkpoint `file` on when it is there."""
+def fit(
+    module: pl.LightningModule, order: EpochBlocks, epochs: int, file: Path, accelerator: str, devices: int = 1
+) -> None:  # fmt: skip
+    """Train `module` on the blocks of `order`, from the checkpoint `file` on when it is there.
+
+    Args:
+        devices: processes of this machine that share every mini-batch, each with a device of its own; with more than one
+            Lightning starts the calling script anew for every other process (or takes those that torchrun has started).
+    """
+    # Without torch's exchange of buffers: chains are each process's own, and the step averages what has to be the same.
+    strategy = "auto" if devices == 1 else DDPStrategy(broadcast_buffers=False)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its banners and device notices
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*srun.*")
         trainer = pl.Trainer(
-            max_epochs=epochs, accelerator=accelerator, devices=1, logger=False, callbacks=[_Checkpoint(file)],
+            max_epochs=epochs, accelerator=accelerator, devices=devices, strategy=strategy, logger=False, callbacks=[_Checkpoint(file)],
             enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, num_sanity_val_steps=0,
             use_distributed_sampler=False, plugins=[LightningEnvironment()], default_root_dir=file.parent,
         )  # fmt: skip
@@ -196,7 +237,11 @@ def fit(module: pl.LightningModule, order: EpochBlocks, epochs: int, file: Path,
 
 
 def replace(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file, which appears whole or not at all."""
-    part = file.with_name(f".{file.name}.part")
+    """Let `write` make a file, which appears whole or not at all; of several processes the first one's is kept."""
+    place, _ = replicas()
+    part = file.with_name(f".{file.name}.part{place or ''}")
     write(part)
-    part.replace(file)
+    if place == 0:
+        part.replace(file)
+    else:
+        part.unlink(missing_ok=True)
