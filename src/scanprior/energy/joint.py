@@ -74,10 +74,9 @@ class Joint(Units):
     @torch.no_grad()
     @override
     def sample_rest(self, field: Tensor, given: Tensor, known: Tensor, generator: Generator) -> Tensor:
-        pieces = (self.split(field + self.bias), self.split(given), self.split(known.expand_as(given)))
-        return torch.cat(
-            [part.sample_rest(*own, generator) for part, *own in zip(self.kinds, *pieces, strict=True)], -1
-        )
+        fields, states, masks = self.split(field + self.bias), self.split(given), self.split(known.expand_as(given))
+        pieces = zip(self.kinds, fields, states, masks, strict=True)
+        return torch.cat([part.sample_rest(own, s, k, generator) for part, own, s, k in pieces], -1)
 
     @override
     def log_partition(self, field: Tensor) -> Tensor:

@@ -69,8 +69,8 @@ class Maps(nn.Module):
     @torch.no_grad()
     def sample_rest(self, field: Tensor, given: Tensor, known: Tensor, generator: Generator) -> Tensor:
         """As `sample`, given the states of `given` where `known` (bool, broadcast to them) is true."""
-        last = (tensor.movedim(1, -1) for tensor in (field, given, known.expand_as(given)))
-        return self.units.sample_rest(*last, generator).movedim(-1, 1)
+        field, given, known = (tensor.movedim(1, -1) for tensor in (field, given, known.expand_as(given)))
+        return self.units.sample_rest(field, given, known, generator).movedim(-1, 1)
 
     def mean_(self, total: Tensor) -> Tensor:
         """Turn `total` = bias + field into the mean, in place."""

@@ -84,6 +84,14 @@ class Steps(Protocol):
         """Train on mini-batches, one update each."""
         ...  # fmt: skip
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
+        """Go on from `state_dict`."""
+        ...
+
 
 S = TypeVar("S", bound=Steps)
 
