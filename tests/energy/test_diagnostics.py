@@ -7,6 +7,7 @@ import torch
 from torch import Generator
 
 from scanprior.energy import diagnostics
+from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.rbm import RBM
 from scanprior.energy.training import fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU
@@ -62,6 +63,19 @@ def test_activations_below_zero_are_counted():
     assert int(found.counts.sum()) == 200 * 5
     assert (float(found.edges[0]), float(found.edges[-1])) == (-1.0, 0.5)
     assert float(found.off) == pytest.approx(0.2)
+
+
+def test_maps_are_watched_as_the_units_of_every_place():
+    rbm = ConvolutionalRBM(Gaussian(1), ReLU(3), size=(5, 5), kernel=(3, 3), stride=(2, 2), std=0.5)
+    with torch.no_grad():
+        rbm.hidden.bias[1] = -100.0
+    v = torch.randn(40, 1, 5, 5, generator=Generator().manual_seed(0))
+    found, means = diagnostics.activations(rbm, v, bins=10), rbm.hidden.mean(rbm.hidden_field(v))
+    assert int(found.counts.sum()) == means.numel() and float(found.edges[-1]) == pytest.approx(float(means.max()))
+    assert float(found.off) == pytest.approx(1 / 3)
+    norms = diagnostics.weight_norms(rbm)
+    torch.testing.assert_close(norms.by_hidden, rbm.weight.detach().square().sum((1, 2, 3)).sqrt())
+    assert diagnostics.reconstruction(rbm, v).by_unit.shape == (1, 5, 5)
 
 
 def test_weight_norms_by_hand():

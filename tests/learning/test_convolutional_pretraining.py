@@ -198,6 +198,17 @@ def test_it_is_measured_on_unseen_patches_and_progress_rises_to_the_end(trained,
     assert all(0 < error < 1 for error in errors), result.measured  # 1: the mean
 
 
+@pytest.mark.parametrize(("way", "layers"), [("machines", 3), ("placed", 3), ("autoencoder", 0)])
+def test_the_hidden_maps_of_machines_are_watched(trained, way, layers):
+    result, logged, _ = trained[way]
+    assert len([key for key in result.measured if key.endswith("/units_off")]) == layers
+    last = {key: value for _, values in logged for key, value in values.items()}
+    for layer in range(1, layers + 1):
+        shares = [value for key, value in last.items() if key.startswith(f"layer{layer}/hidden_activations/0")]
+        assert 0 < sum(shares) <= 1 and last[f"layer{layer}/hidden_activations/top"] > 0
+        assert f"layer{layer}/hidden_activations/top" not in result.measured
+
+
 def test_reconstructions_come_closer_to_the_patch_than_its_mean(trained):
     data, _ = patches(600)
     for way in WAYS:

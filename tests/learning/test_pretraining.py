@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Generator
 
+from scanprior.energy.objectives import CD
+from scanprior.energy.rbm import RBM
+from scanprior.energy.step import Stepper
+from scanprior.energy.units import Bernoulli, Gaussian
 from scanprior.learning.pretraining import pretrain
-from scanprior.learning.pretraining_loop import EpochBlocks
+from scanprior.learning.pretraining_loop import BlockTraining, EpochBlocks
 from scanprior.learning.prior import save_prior
 
 RUN = """
@@ -198,6 +203,35 @@ def test_every_epoch_tells_the_histogram_of_hidden_activations_and_the_card_stay
     assert all(len(found) == 20 and sum(found) == pytest.approx(1.0) for found in full.values())
     assert told[-1][1]["layer1/hidden_activations/top"] > 0
     assert not any("hidden_activations" in name for name in result.measured)
+
+
+def test_the_last_step_tells_what_chains_remember(tmp_path):
+    data, told = correlated(100), []
+    options = {"patch_size": (3, 3, 3), "seeds": seeds, "layers": (6,), "epochs": 2, "batch_size": 30}
+    for hidden in ("bernoulli", "rectified"):
+        result = pretrain(
+            lambda rows: data[rows], len(data), work=tmp_path / hidden, hidden=hidden,
+            log=lambda values, step: told.append(values), **options,
+        )  # fmt: skip
+        curve = [value for key, value in told[-1].items() if "chain_autocorrelation/" in key]
+        assert ("layer1/chain_memory" in result.measured) == (hidden == "bernoulli")
+        assert (len(curve), curve[:1]) == ((21, [pytest.approx(1.0)]) if hidden == "bernoulli" else (0, []))
+    assert not any("autocorrelation" in name for name in result.measured)
+
+
+def test_any_loader_of_mini_batches_trains_a_machine():
+    data = correlated(100)
+    steppers = [Stepper(RBM(Gaussian(27), Bernoulli(6)), CD(1), batch_size=25, steps=8, seed=0, learning_rate=0.01)
+                for _ in range(2)]  # fmt: skip
+    told: list[int] = []
+    module = BlockTraining(steppers[0], None, per_epoch=4, tell=lambda values, step: told.append(step))
+    trainer = pl.Trainer(max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False,
+                         enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    trainer.fit(module, torch.utils.data.DataLoader(data, batch_size=25))  # pyright: ignore[reportArgumentType]
+    for batch in (*data.split(25), *data.split(25)):
+        steppers[1].block([batch])
+    assert told == list(range(1, 9))
+    assert torch.equal(steppers[0].rbm.weight, steppers[1].rbm.weight)
 
 
 def test_constant_voxels_and_outliers_leave_everything_finite(tmp_path):

@@ -80,6 +80,20 @@ def test_the_last_histogram_of_every_layer_is_read_and_is_no_curve() -> None:
     )
 
 
+def test_what_chains_remember_is_a_curve_by_sweeps() -> None:
+    rows = [
+        (f"layer{layer}/chain_autocorrelation/{lag:02d}", 90, 0.5**lag) for layer in (2, 1) for lag in (11, 0, 2, 1)
+    ]
+    table = pd.DataFrame([*rows, ("layer1/activation", 90, 0.3)], columns=["key", "step", "value"])
+    curves = effort.chain_curves({"prior": table})
+    assert [(curve.label, curve.steps, curve.values) for curve in curves] == [
+        (f"layer {layer}", (0.0, 1.0, 2.0, 3.0), (1.0, 0.5, 0.25, 0.5**11)) for layer in (1, 2)
+    ]
+    assert [curve.panel for curve in effort.pretraining_curves({"prior": table})] == ["mean activity of hidden units"]
+    assert effort.chain_curves({"prior": table.iloc[-1:]}) == ()
+    assert effort.chain_curves({"a": table, "b": table})[-1].label == "b, layer 2"
+
+
 def test_pretraining_curves_are_thinned_but_keep_their_ends() -> None:
     steps = range(1, 1001)
     table = pd.DataFrame({"key": "layer1/reconstruction", "step": steps, "value": [1 / step for step in steps]})

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.rbm import RBM
 
 OFF, ON = 0.01, 0.99
@@ -23,7 +24,7 @@ class Reconstruction(NamedTuple):
     mean: Tensor
     """() over rows and units"""
     by_unit: Tensor
-    """(visible,) over rows: where in the patch it fails"""
+    """(visible,) or (channels, *size) over rows: where in the patch it fails"""
 
 
 class Gap(NamedTuple):
@@ -45,16 +46,16 @@ class Activations(NamedTuple):
     counts: Tensor
     """(bins,) of all rows and units together"""
     off: Tensor
-    """() share of the units that no row turns on: no activation further from zero than a hundredth of the largest"""
+    """() share of the units (maps) that no row turns on: no activation further from zero than a hundredth of the largest"""
     saturated: Tensor
-    """() share of the units that hardly any row tells apart: within a hundredth of the largest for every row"""
+    """() share of the units (maps) that hardly any row tells apart: within a hundredth of the largest for every row"""
 
 
 class Norms(NamedTuple):
     """Sizes of the weights."""
 
     by_hidden: Tensor
-    """(hidden,) Euclidean norm of each filter"""
+    """(hidden,) or (maps,) Euclidean norm of each filter"""
     rms: Tensor
     largest: Tensor
     """the largest single weight"""
@@ -83,16 +84,16 @@ class Chains(NamedTuple):
 
 
 @torch.no_grad()
-def reconstruction(rbm: RBM, v: Tensor) -> Reconstruction:
-    """How well `v` (n, visible) comes back through the hidden means."""
+def reconstruction(rbm: RBM | ConvolutionalRBM, v: Tensor) -> Reconstruction:
+    """How well `v` (n, visible) or (n, channels, *size) comes back through the hidden means."""
     again = rbm.visible.mean(rbm.visible_field(rbm.hidden.mean(rbm.hidden_field(v))))
     error = (again - v).square()
     return Reconstruction(error.mean(), error.mean(0))
 
 
 @torch.no_grad()
-def free_energy_gap(rbm: RBM, train: Tensor, validation: Tensor) -> Gap:
-    """Free energies of rows trained on and not, (n, visible) each.
+def free_energy_gap(rbm: RBM | ConvolutionalRBM, train: Tensor, validation: Tensor) -> Gap:
+    """Free energies of rows trained on and not, (n, visible) or (n, channels, *size) each.
 
     Raises:
         NoClosedForm: rectified units have no free energy; compare reconstructions instead.
@@ -103,11 +104,11 @@ def free_energy_gap(rbm: RBM, train: Tensor, validation: Tensor) -> Gap:
 
 
 @torch.no_grad()
-def activations(rbm: RBM, v: Tensor, *, bins: int = 20) -> Activations:
-    """Histogram of the hidden means given `v` (n, visible), and how many units say nothing."""
-    means = rbm.hidden.mean(rbm.hidden_field(v))
+def activations(rbm: RBM | ConvolutionalRBM, v: Tensor, *, bins: int = 20) -> Activations:
+    """Histogram of the hidden means given `v` (n, visible) or (n, channels, *size), and how many units or maps say nothing."""
+    means = rbm.hidden.mean(rbm.hidden_field(v)).movedim(1, -1).flatten(0, -2)
     least, top = 0.0, 1.0
-    if rbm.hidden.unbounded:
+    if (rbm.hidden if isinstance(rbm, RBM) else rbm.hidden.units).unbounded:
         least, top = min(0.0, float(means.min())), max(float(means.max()), torch.finfo(means.dtype).tiny)
     counts = torch.histc(means.cpu(), bins, least, top).to(means.device)  # a GPU's asks for atomic sums
     off, on = means.abs().amax(0) < OFF * max(top, -least), means.amin(0) > ON * top
@@ -116,9 +117,10 @@ def activations(rbm: RBM, v: Tensor, *, bins: int = 20) -> Activations:
 
 
 @torch.no_grad()
-def weight_norms(rbm: RBM) -> Norms:
+def weight_norms(rbm: RBM | ConvolutionalRBM) -> Norms:
     """How large the weights are: filters that grow without end say that the step is too large or decay too weak."""
-    return Norms(rbm.weight.norm(dim=0), rbm.weight.square().mean().sqrt(), rbm.weight.abs().max())
+    each = rbm.weight if isinstance(rbm, RBM) else rbm.weight.flatten(1).t()
+    return Norms(each.norm(dim=0), each.square().mean().sqrt(), each.abs().max())
 
 
 def autocorrelation(series: Tensor, *, lags: int | None = None) -> Autocorrelation:

@@ -25,7 +25,7 @@ from scanprior.learning.kernels import WIDTH
 from scanprior.learning.network import conv_layers, weights_of
 from scanprior.learning.patch_prior import Size
 from scanprior.learning.placing import Placer, PlacingStepper
-from scanprior.learning.pretraining import CHUNK, GAP_ROWS, Pretrained
+from scanprior.learning.pretraining import CHUNK, GAP_ROWS, Pretrained, watched
 from scanprior.learning.pretraining_loop import (
     CLIP,
     BlockTraining,
@@ -215,21 +215,24 @@ def pretrain_placed(
 
 
 class Training(BlockTraining[AnyStepper]):
-    """One training, watched by the error on `unseen` inputs."""
+    """One training, watched by a `sample` of its inputs and the error on `unseen` ones."""
 
     def __init__(
-        self, stepper: AnyStepper, source: Source, *, unseen: Tensor | None, per_epoch: int,
+        self, stepper: AnyStepper, source: Source, *, sample: Tensor, unseen: Tensor | None, per_epoch: int,
         tell: Callable[[dict[str, float], int], None],
     ) -> None:  # fmt: skip
         super().__init__(stepper, source, per_epoch=per_epoch, tell=tell)
-        self._unseen = unseen
+        self._sample, self._unseen = sample, unseen
 
     @torch.no_grad()
     @override
     def epoch_metrics(self) -> tuple[dict[str, float], dict[str, float]]:
-        if self._unseen is None:
-            return {}, {}
-        return {"unseen_reconstruction": float(self.stepper.error(self._unseen.to(self.device)))}, {}
+        metrics, histogram = dict[str, float](), dict[str, float]()
+        if isinstance(self.stepper, ConvolutionalStepper):
+            metrics, histogram = watched(self.stepper.rbm, self._sample.to(self.device))
+        if self._unseen is not None:
+            metrics["unseen_reconstruction"] = float(self.stepper.error(self._unseen.to(self.device)))
+        return metrics, histogram
 
 
 def _with_places(task: Task, places: Places) -> Task:
@@ -254,6 +257,7 @@ def _train(
 ) -> dict[str, float]:  # fmt: skip
     """Run one training under Lightning, `before` mini-batches into `total`; returns the last metrics under their names."""
     unseen = None if task.unseen is None else source.at(task.unseen)
+    sample = source.at(task.kept[some(len(task.kept), GAP_ROWS, task.seeds("pretrain", "monitor"))])
 
     def tell(values: dict[str, float], step: int) -> None:
         if task.log is not None:
@@ -261,7 +265,7 @@ def _train(
         if task.progress is not None:
             task.progress(before + step, total)
 
-    module = Training(stepper, source, unseen=unseen, per_epoch=task.per_epoch, tell=tell)
+    module = Training(stepper, source, sample=sample, unseen=unseen, per_epoch=task.per_epoch, tell=tell)
     order = EpochBlocks(task.kept, task.batch_size, task.seeds("pretrain", "order", name))
     fit(module, order, task.epochs, task.work / f"{name}.ckpt", task.accelerator, task.devices)
     return {f"{name}/{key}": value for key, value in module.last.items()}

@@ -19,6 +19,7 @@ from torch import Generator, LongTensor, Tensor
 from typing_extensions import override
 
 from scanprior.energy import diagnostics
+from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.dbn import DBN, needs_standardiser, visible_above
 from scanprior.energy.named import objective_named
 from scanprior.energy.rbm import RBM
@@ -188,37 +189,43 @@ class Pretraining(BlockTraining[Stepper | DenoisingStepper]):
     @torch.no_grad()
     @override
     def epoch_metrics(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Of the sample: the weights, the hidden means, and their histogram (Hinton 2012, section 15): shares, last edge."""
         rbm, seen = self.stepper.rbm, self._sample.to(self.device)
-        norms, active = diagnostics.weight_norms(rbm), diagnostics.activations(rbm, seen, bins=BINS)
-        metrics = {
-            "weight_rms": norms.rms, "weight_largest": norms.largest, "units_off": active.off,
-            "units_saturated": active.saturated,
-        }  # fmt: skip
+        metrics, histogram = watched(rbm, seen)
         if self._unseen is not None:
             unseen = self._unseen.to(self.device)
-            metrics["unseen_reconstruction"] = diagnostics.reconstruction(rbm, unseen).mean
+            metrics["unseen_reconstruction"] = float(diagnostics.reconstruction(rbm, unseen).mean)
             # Rectified units have none in closed form, an autoencoder none at all: their reconstruction has to do.
             with suppress(NoClosedForm):
                 if isinstance(self.stepper, Stepper):
-                    metrics["free_energy_gap"] = diagnostics.free_energy_gap(rbm, seen, unseen).gap
-        shares = active.counts / active.counts.sum()
-        histogram = {f"hidden_activations/{place:02d}": float(share) for place, share in enumerate(shares)}
-        histogram["hidden_activations/top"] = float(active.edges[-1])
-        return {name: float(value) for name, value in metrics.items()}, histogram
+                    metrics["free_energy_gap"] = float(diagnostics.free_energy_gap(rbm, seen, unseen).gap)
+        return metrics, histogram
 
     @torch.no_grad()
     @override
-    def end_metrics(self) -> dict[str, float]:
+    def end_metrics(self) -> tuple[dict[str, float], dict[str, float]]:
         """How fast Gibbs chains forget, from data and from noise; nothing where no side holds the other."""
         rbm = self.stepper.rbm
         # An autoencoder has neither energy nor chains.
         if isinstance(self.stepper, DenoisingStepper) or (rbm.visible.unbounded and rbm.hidden.unbounded):
-            return {}
+            return {}, {}
         generator = Generator(self.device).manual_seed(self.stepper.seed)
         chains = diagnostics.chains(rbm, self._sample[:CHAINS].to(self.device), SWEEPS, generator)
         both = torch.cat([chains.activity_from_data, chains.activity_from_noise], 1)
-        return {"chain_memory": float(diagnostics.autocorrelation(both).time), "chain_distance": float(chains.distance)}
+        memory = diagnostics.autocorrelation(both)
+        curve = {f"chain_autocorrelation/{lag:02d}": float(value) for lag, value in enumerate(memory.values)}
+        return {"chain_memory": float(memory.time), "chain_distance": float(chains.distance)}, curve
+
+
+@torch.no_grad()
+def watched(rbm: RBM | ConvolutionalRBM, seen: Tensor) -> tuple[dict[str, float], dict[str, float]]:
+    """Of a machine and rows it has `seen`: weights and hidden means; their histogram (Hinton 2012, section 15): shares, last edge."""
+    norms, active = diagnostics.weight_norms(rbm), diagnostics.activations(rbm, seen, bins=BINS)
+    shares = active.counts / active.counts.sum()
+    histogram = {f"hidden_activations/{place:02d}": float(share) for place, share in enumerate(shares)}
+    histogram["hidden_activations/top"] = float(active.edges[-1])
+    metrics = {"weight_rms": float(norms.rms), "weight_largest": float(norms.largest), "units_off": float(active.off),
+               "units_saturated": float(active.saturated)}  # fmt: skip
+    return metrics, histogram
 
 
 def _layer_input(

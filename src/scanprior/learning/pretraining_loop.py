@@ -101,11 +101,13 @@ class BlockTraining(pl.LightningModule, Generic[S]):
 
     Args:
         stepper: a module that keeps `Steps`.
+        source: gives the rows whose numbers the loader names, (mini-batches, batch); none: the loader's batches are
+            mini-batches themselves, (batch, visible), of several processes each one's own.
         tell: called with metrics and the number of mini-batches so far.
     """
 
     def __init__(
-        self, stepper: S, source: Source, *, per_epoch: int, tell: Callable[[dict[str, float], int], None]
+        self, stepper: S, source: Source | None, *, per_epoch: int, tell: Callable[[dict[str, float], int], None]
     ) -> None:  # fmt: skip
         super().__init__()
         self.automatic_optimization = False
@@ -119,9 +121,9 @@ class BlockTraining(pl.LightningModule, Generic[S]):
         """What is measured at the end of an epoch; second, what is told then but is too long for the prior's card."""
         return {}, {}
 
-    def end_metrics(self) -> dict[str, float]:
-        """What is measured once, at the end."""
-        return {}
+    def end_metrics(self) -> tuple[dict[str, float], dict[str, float]]:
+        """What is measured once, at the end; second, what is too long for the prior's card."""
+        return {}, {}
 
     @override
     def get_extra_state(self) -> dict[str, float]:
@@ -137,16 +139,21 @@ class BlockTraining(pl.LightningModule, Generic[S]):
 
     @override
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Train on one block of row numbers (mini-batches, batch)."""
-        # One mini-batch at a time: it is gathered, standardised and used while it is still in the cache.
-        stats = self.stepper.block(self._source.at(share(rows)).to(self.device) for rows in batch.cpu())
+        """Train on one batch of the loader."""
+        source = self._source
+        if source is None:
+            stats = self.stepper.block([batch])
+        else:  # one mini-batch at a time: it is gathered, standardised and used while it is still in the cache
+            stats = self.stepper.block(source.at(share(rows)).to(self.device) for rows in batch.cpu())
         self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
         values = {"reconstruction": float(stats.reconstruction), "activation": float(stats.activation)}
         metrics, distributions = self.epoch_metrics() if self.stepper.step % self.per_epoch == 0 else ({}, {})
         values |= metrics
         self.last |= values
         if self.stepper.step == self.stepper.steps:
-            self.last |= self.end_metrics()
+            metrics, curves = self.end_metrics()
+            self.last |= metrics
+            distributions |= curves
         if self.trainer.is_global_zero:
             self.tell(values | distributions, self.stepper.step)
 

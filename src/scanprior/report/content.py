@@ -287,6 +287,8 @@ class ReportContent:
     scope_counts: Table = ()
     """(group of patients, how many), as the split has them"""
     pretraining: tuple[Curve, ...] = ()
+    chains: tuple[Curve, ...] = ()
+    """autocorrelation of the prior's Gibbs chains by sweeps; empty where no side holds a chain"""
     training: tuple[Curve, ...] = ()
     costs: tuple[Cost, ...] = ()
     arm_costs: tuple[ArmCost, ...] = ()

@@ -13,6 +13,7 @@ from scanprior.report.annex import Histogram
 from scanprior.report.content import Cost, Curve
 
 ACTIVATIONS = "hidden_activations"
+AUTOCORRELATION = "chain_autocorrelation"
 POINTS = 80  # of a training curve: more than its figure can show
 
 
@@ -33,7 +34,7 @@ def pretraining_curves(metrics: Mapping[str, pd.DataFrame]) -> tuple[Curve, ...]
         for key, rows in table.groupby("key", sort=True):
             layer, _, measure = str(key).rpartition("/")
             rows = rows[np.isfinite(rows["value"])].sort_values("step")
-            if layer and not layer.endswith(ACTIVATIONS) and len(rows):
+            if layer and not layer.endswith((ACTIVATIONS, AUTOCORRELATION)) and len(rows):
                 label = _spaced(layer)
                 label = f"{prior}, {label}" if len(metrics) > 1 else label
                 panel = MEASURES.get(measure, measure.replace("_", " "))
@@ -41,6 +42,19 @@ def pretraining_curves(metrics: Mapping[str, pd.DataFrame]) -> tuple[Curve, ...]
                 found.append(Curve(panel, label, tuple(rows["step"].astype(float)), tuple(rows["value"].astype(float))))
     order = list(dict.fromkeys([*MEASURES.values(), *(curve.panel for curve in found)]))
     return tuple(sorted(found, key=lambda curve: order.index(curve.panel)))
+
+
+def chain_curves(metrics: Mapping[str, pd.DataFrame]) -> tuple[Curve, ...]:
+    """How much Gibbs chains remember by sweeps, a line per layer that has chains, from metrics tables by prior."""
+    found: list[Curve] = []
+    for prior, table in metrics.items():
+        own: Any = table[table["key"].str.contains(f"/{AUTOCORRELATION}/", regex=False)]
+        own = own.sort_values("key")
+        for layer, rows in own.groupby(own["key"].str.split("/").str[0]):
+            label = f"{prior}, {_spaced(str(layer))}" if len(metrics) > 1 else _spaced(str(layer))
+            values = tuple(rows["value"].astype(float))
+            found.append(Curve("autocorrelation of Gibbs chains", label, tuple(map(float, range(len(values)))), values))
+    return tuple(found)
 
 
 def activation_histograms(metrics: Any) -> tuple[Histogram, ...]:

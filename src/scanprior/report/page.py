@@ -65,7 +65,10 @@ def render(content: ReportContent) -> str:
         activations=_svg(activation_figures(content.activations)),
         best_of=Markup(best_of_figure(content.best_of, study.arms)),
         worst_site=words.worst_site(content.sites, level) if content.sites else "", quarantine=_quarantine(content),
-        pretraining=_svg(panels(content.pretraining, xlabel="mini-batches", name="pretraining")),
+        pretraining=_svg(
+            panels(content.pretraining, xlabel="mini-batches", name="pretraining")
+            + panels(content.chains, xlabel="Gibbs sweeps", name="chains")
+        ),
         training=_svg(panels(content.training, xlabel="epoch", name="training")),
         probabilities=_svg(
             probability_figures(content.probabilities, positive=study.classes[-1], arms=study.arms)

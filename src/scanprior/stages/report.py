@@ -62,6 +62,8 @@ def gather(study: Study) -> ReportContent:
     compared = [found.primary.arm, found.primary.other] if found else list(config.arms[:2])
     power, power_rows = checks.read_power(verdict)
     worst = outcome.worst_patients(scores, patients, compared)
+    tables = ((name, _table(folder / "metrics.parquet")) for name, folder in list(priors.items())[:4])
+    metrics = {name: table for name, table in tables if table is not None}
     return ReportContent(
         study=_facts(study, split),
         verdict=found,
@@ -97,10 +99,7 @@ def gather(study: Study) -> ReportContent:
         samples=pictures.pairs(first / "samples.npy", ("from noise", "from patches")),
         priors=tuple(_prior(name, folder, split) for name, folder in priors.items()),
         scope_counts=_scope_counts(split),
-        pretraining=effort.pretraining_curves({
-            name: pd.read_parquet(folder / "metrics.parquet")
-            for name, folder in list(priors.items())[:4] if (folder / "metrics.parquet").exists()
-        }),
+        pretraining=effort.pretraining_curves(metrics), chains=effort.chain_curves(metrics),
         training=effort.training_curves(histories, validation),
         costs=effort.costs(records, list(STEPS)),
         arm_costs=arm_costs(records),
