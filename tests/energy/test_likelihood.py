@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_machines import machine
 from torch import Generator
 
 from scanprior.energy.joint import Joint
@@ -52,6 +53,26 @@ def test_annealing_both_ways_meets_the_exact_value(visible):
         assert abs(estimate.mean - exact) < 0.1
         assert estimate.low < exact < estimate.high and estimate.high - estimate.low < 0.6
         assert 20 < estimate.ess <= 100.0001
+
+
+COARSE = {
+    "bernoulli": lambda: machine(Bernoulli(5), Bernoulli(4), spread=0.6),
+    "softmax": lambda: machine(Softmax(2, 3), Bernoulli(4), spread=0.8),
+    "gaussian": lambda: machine(Gaussian(4), Bernoulli(4), spread=0.4),
+}
+
+
+@pytest.mark.parametrize("kind", COARSE)
+def test_a_coarse_ladder_with_many_chains_gives_log_z_both_ways(kind):
+    """Three wide steps, where it shows in which order weights and sweeps are taken; many chains make up for them."""
+    rbm, generator = COARSE[kind](), Generator().manual_seed(2)
+    exact, betas, n = log_partition_exact(rbm), torch.tensor([0.0, 0.3, 0.7, 1.0], dtype=torch.float64), 20_000
+    hidden = rbm.hidden.states()
+    p = (-rbm.hidden_free_energy(hidden)).softmax(0).detach()
+    drawn = hidden[torch.multinomial(p, n, replacement=True, generator=generator)]
+    starts = rbm.visible.sample(rbm.visible_field(drawn), generator)
+    assert abs(ais(rbm, generator=generator, chains=n, betas=betas).mean - exact) < 0.05
+    assert abs(reverse_ais(rbm, starts, generator=generator, betas=betas).mean - exact) < 0.05
 
 
 def test_without_data_the_base_model_has_the_machine_s_own_bias():
