@@ -19,6 +19,7 @@ PAIRS = {
     "bernoulli-bernoulli": lambda centered: machine(Bernoulli(4), Bernoulli(3), centered=centered),
     "softmax-bernoulli": lambda centered: machine(Softmax(2, 3), Bernoulli(3), centered=centered),
     "bernoulli-softmax": lambda centered: machine(Bernoulli(4), Softmax(2, 2), centered=centered),
+    "bernoulli-gaussian": lambda centered: machine(Bernoulli(4), Gaussian(3), centered=centered),
 }
 
 
@@ -131,8 +132,9 @@ def test_momentum_decay_and_schedule_by_hand():
     assert rbm.visible.bias.item() == pytest.approx(b + 0.5 * 0.2 + (0.25 * 0.2 + 0.5 * 0.1), rel=1e-12)
 
 
-def test_moving_the_offset_does_not_change_the_model():
-    rbm = machine(Bernoulli(4), Bernoulli(3))
+@pytest.mark.parametrize("pair", PAIRS)
+def test_moving_the_offset_does_not_change_the_model(pair):
+    rbm = PAIRS[pair](True)
     states = rbm.visible.states()
     before = (-rbm.free_energy(states)).softmax(0)
     stepper = Stepper(rbm, CD(1), batch_size=5, steps=10, seed=1, learning_rate=0.0)

@@ -9,7 +9,7 @@ from scanprior.energy.likelihood import log_partition_exact
 from scanprior.energy.objectives import Objective
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Schedule, Stepper
-from scanprior.energy.units import Units
+from scanprior.energy.units import Gaussian, Units
 from scanprior.energy.workspace import Workspace
 
 PLAIN = Schedule(momentum=0.0, final_momentum=0.0, weight_decay=0.0, final_rate=1.0, variance_rate=1.0)
@@ -77,7 +77,9 @@ def likelihood_gradient(rbm: RBM, data: Tensor, log_z: Tensor) -> dict[str, Tens
 
 def log_z_of(rbm: RBM) -> Tensor:
     """log Z by enumeration of the side that has states, differentiable."""
-    side = -rbm.hidden_free_energy(rbm.hidden.states())
-    total = side.logsumexp(0)
+    if isinstance(rbm.hidden, Gaussian):
+        total = (-rbm.free_energy(rbm.visible.states())).logsumexp(0)
+    else:
+        total = (-rbm.hidden_free_energy(rbm.hidden.states())).logsumexp(0)
     assert abs(float(total.detach()) - log_partition_exact(rbm)) < 1e-9
     return total
