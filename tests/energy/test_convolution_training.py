@@ -1,4 +1,4 @@
-"""Contrastive divergence of convolutional machines: against the enumerated gradient, by hand, resumed, refused."""
+"""Contrastive divergence of convolutional machines: against enumeration, the dense step, by hand, resumed, refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from scanprior.energy.convolution_training import (
     windows,
 )
 from scanprior.energy.objectives import CD, PCD
-from scanprior.energy.step import Schedule
+from scanprior.energy.rbm import RBM
+from scanprior.energy.step import Schedule, Stepper
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
 from scanprior.energy.velocity import Diverged
 
@@ -53,6 +54,63 @@ def test_long_contrastive_divergence_approaches_the_enumerated_gradient(name):
     assert max(float(gradient.abs().max()) for gradient in exact) > 0.3
     for key, gradient in zip(parameters, exact, strict=True):
         torch.testing.assert_close(change[key], gradient, rtol=0, atol=0.05, msg=lambda text, key=key: f"{key}: {text}")
+
+
+VOXELS = {
+    "2-D": lambda: machine(Gaussian(2), Bernoulli(2), size=(3, 2), kernel=(2, 2), spread=0.4),
+    "3-D pooled": lambda: machine(
+        Gaussian(1), Bernoulli(2), size=(2, 3, 2), kernel=(2, 2, 1), pooling=(1, 1, 2), spread=0.4
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VOXELS)
+def test_long_contrastive_divergence_of_gaussian_voxels_approaches_the_gradient(name):
+    """log Z by enumeration of the hidden maps."""
+    rbm, generator = VOXELS[name](), Generator().manual_seed(3)
+    rows = torch.randn(3, rbm.visible.channels, *rbm.visible.grid, dtype=torch.float64, generator=generator)
+    objective = (-rbm.free_energy(rows)).mean() - (-rbm.hidden_free_energy(states_of(rbm.hidden))).logsumexp(0)
+    parameters = {key: parameter for key, parameter in rbm.named_parameters() if parameter.requires_grad}
+    exact = torch.autograd.grad(objective, list(parameters.values()))
+    change = update_of(rbm, rows.repeat(4000, *[1] * (rows.ndim - 1)), CD(15, sample_visible=True))
+    for key, gradient in zip(parameters, exact, strict=True):
+        torch.testing.assert_close(change[key], gradient, rtol=0, atol=0.1, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def unrolled(rbm: ConvolutionalRBM) -> tuple[RBM, torch.Tensor]:
+    """The dense machine that `rbm` is, units in the order of their random numbers; its weights as a function of the kernels."""
+    voxels = math.prod(rbm.visible.grid)
+    each = torch.eye(voxels * rbm.visible.channels, dtype=torch.float64)
+    each = each.view(-1, *rbm.visible.grid, rbm.visible.channels).movedim(-1, 1)
+    weight = rbm.up(each).movedim(1, -1).flatten(1)
+    dense = RBM(type(rbm.visible.units)(weight.shape[0]), type(rbm.hidden.units)(weight.shape[1])).double()
+    state = {"weight": weight.detach()}
+    for name, values in rbm.state_dict().items():
+        if name != "weight":
+            state[name.replace(".units", "")] = values.repeat(voxels if "visible" in name else rbm.hidden.places)
+    dense.load_state_dict(state)
+    return dense, weight
+
+
+@pytest.mark.parametrize("hidden", [Bernoulli, ReLU, Gaussian])
+@pytest.mark.parametrize("visible", [Bernoulli, Gaussian])
+@pytest.mark.parametrize("sampled", [True, False], ids=["draws", "means"])
+def test_a_step_is_that_of_the_dense_machine_with_tied_weights(visible, hidden, sampled):
+    """The same random numbers for both, and what the dense step adds to equal weights and biases summed."""
+    rbm = machine(visible(2), hidden(3), size=(3, 5), kernel=(2, 3), stride=(1, 2), spread=0.3)
+    data = torch.rand(40, 2, 3, 5, dtype=torch.float64, generator=Generator().manual_seed(2))
+    dense, weight = unrolled(rbm)
+    objective = CD(2, sample_visible=sampled)
+    stepper = Stepper(dense, objective, batch_size=40, steps=100, seed=0, learning_rate=1.0, schedule=PLAIN)
+    stepper.step = 1
+    before = {name: parameter.detach().clone() for name, parameter in dense.named_parameters()}
+    stepper.block(data.movedim(1, -1).flatten(1)[None])
+    added = {name: parameter.detach() - before[name] for name, parameter in dense.named_parameters()}
+    (kernels,) = torch.autograd.grad((weight * added["weight"]).sum(), rbm.weight)
+    change = update_of(rbm, data, objective)
+    torch.testing.assert_close(change["weight"], kernels)
+    torch.testing.assert_close(change["visible.units.bias"], added["visible.bias"].view(-1, 2).sum(0))
+    torch.testing.assert_close(change["hidden.units.bias"], added["hidden.bias"].view(-1, 3).sum(0))
 
 
 @pytest.mark.parametrize("name", MACHINES)
