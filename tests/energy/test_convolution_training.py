@@ -113,6 +113,38 @@ def test_a_step_is_that_of_the_dense_machine_with_tied_weights(visible, hidden, 
     torch.testing.assert_close(change["hidden.units.bias"], added["hidden.bias"].view(-1, 3).sum(0))
 
 
+def move_offset(rbm: ConvolutionalRBM) -> None:
+    """The first step, at a learning rate of zero: the hidden offset moves, and whatever makes up for that."""
+    generator = Generator().manual_seed(2)
+    data = torch.rand(5, rbm.visible.channels, *rbm.visible.grid, dtype=torch.float64, generator=generator)
+    before = rbm.hidden_offset.clone()
+    ConvolutionalStepper(rbm, CD(1), steps=9, seed=0, learning_rate=0.0).block([data])
+    assert float((rbm.hidden_offset - before).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("hidden", [Bernoulli, Gaussian])
+def test_moving_the_offset_does_not_change_a_machine_with_kernels_of_one_voxel(hidden):
+    """Every voxel is reached alike, so that a channel's bias takes up all of the change."""
+    rbm = machine(Bernoulli(2), hidden(3), size=(2, 2), kernel=(1, 1))
+    states = states_of(rbm.visible)
+    h = torch.rand(4, 3, 2, 2, dtype=torch.float64, generator=Generator().manual_seed(3))
+    p, below = (-rbm.free_energy(states)).log_softmax(0), rbm.visible.mean(rbm.visible_field(h))
+    move_offset(rbm)
+    torch.testing.assert_close((-rbm.free_energy(states)).log_softmax(0), p)
+    torch.testing.assert_close(rbm.visible.mean(rbm.visible_field(h)), below)
+
+
+@pytest.mark.parametrize("make", [*MACHINES.values(), *VOXELS.values()])
+def test_moving_the_offset_keeps_what_a_channel_receives_on_average(make):
+    """Where voxels are reached by different units, their mean stays as it was."""
+    rbm, generator = make(), Generator().manual_seed(3)
+    h = torch.rand(4, rbm.hidden.channels, *rbm.hidden.grid, dtype=torch.float64, generator=generator)
+    received = lambda: rbm.visible.total(rbm.visible_field(h)).flatten(2).mean(2)  # noqa: E731
+    before = received()
+    move_offset(rbm)
+    torch.testing.assert_close(received(), before)
+
+
 @pytest.mark.parametrize("name", MACHINES)
 def test_data_from_the_model_itself_gives_no_update(name):
     rbm = MACHINES[name]()
