@@ -67,6 +67,42 @@ def test_where_the_prior_is_complementary_nothing_changes_on_average():
     assert all(0 < float(change) < 0.01 for name, change in changes.items() if "kind" not in name), changes
 
 
+def chances(layer: Layer, given: Tensor, states: Tensor) -> Tensor:
+    """p(states | given) of a Bernoulli layer, (len(given), len(states))."""
+    p = layer.mean(given).detach()
+    return (p.log() @ states.t() + (1 - p).log() @ (1 - states).t()).exp()
+
+
+def lesson(layer: Layer, given: Tensor, wanted: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    """The delta rule's weight and bias, expected over pairs of `given` and `wanted` with the probabilities `p`."""
+    error = wanted[None] - layer.mean(given).detach()[:, None]
+    return torch.einsum("gw,gwo,gi->oi", p, error, given), torch.einsum("gw,gwo->o", p, error)
+
+
+def test_wake_teaches_from_the_data_and_sleep_from_the_model():
+    """By enumeration of two layers below a top whose chains run long enough to forget the data."""
+    sizes = ((4, 3), (3, 3), (3, 2))
+    model = UpDown(DBN([machine(Bernoulli(a), Bernoulli(b), spread=1.0, seed=a + b) for a, b in sizes]))
+    v, h = Bernoulli(4).states().double(), Bernoulli(3).states().double()
+    data, (up, upper), (down, lower) = v[-1:], model.recognition, model.generative
+    wake = chances(up, data, h)[0]
+    asleep = (-model.top.free_energy(h)).softmax(0).detach()
+    middle = asleep @ chances(lower, h, h)
+    expected = {
+        down: lesson(down, h, data, wake[:, None]),
+        lower: lesson(lower, h, h, (wake[:, None] * chances(upper, h, h)).t()),
+        upper: lesson(upper, h, h, (asleep[:, None] * chances(lower, h, h)).t()),
+        up: lesson(up, v, h, (middle[:, None] * chances(down, h, v)).t()),
+    }
+    before = {layer: (layer.weight.detach().clone(), layer.bias.detach().clone()) for layer in expected}
+    n, rate = 50_000, 1e-4  # so small that sleep meets the layers as they were
+    stepper = Stepper(model.top, CD(1), batch_size=n, steps=1, seed=0, learning_rate=0.0)
+    model.step(data.repeat(n, 1), stepper, rate=rate, sweeps=30, generator=Generator().manual_seed(1))
+    for layer, (weight, bias) in expected.items():
+        torch.testing.assert_close((layer.weight.detach() - before[layer][0]) / rate, weight, rtol=0, atol=0.02)
+        torch.testing.assert_close((layer.bias.detach() - before[layer][1]) / rate, bias, rtol=0, atol=0.02)
+
+
 def stack(data: Tensor, classes: int = 0) -> DBN:
     bottom = RBM(Bernoulli(8), Bernoulli(6)).double()
     fit_rbm(bottom, data, epochs=20, generator=Generator().manual_seed(1), batch_size=20)
