@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_machines import machine
 from torch import Generator
 
 from scanprior.energy.dbn import DBN, needs_standardiser, top_states, visible_above
@@ -11,6 +12,7 @@ from scanprior.energy.joint import Joint, with_labels
 from scanprior.energy.rbm import RBM
 from scanprior.energy.training import fit_rbm
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
+from scanprior.energy.updown import UpDown
 
 
 def stack(kind: str) -> DBN:
@@ -74,6 +76,19 @@ def test_a_single_machine_generates_its_own_distribution():
     samples = DBN([rbm]).generate(400, Generator().manual_seed(2), sweeps=50).round()
     known = (samples[:, 0] == samples[:, 1]) & (samples[:, 2] == samples[:, 3]) & (samples[:, 0] != samples[:, 2])
     assert known.float().mean() > 0.85
+
+
+@pytest.mark.parametrize("net", [DBN, lambda layers: UpDown(DBN(layers))], ids=["stack", "up-down"])
+def test_states_are_drawn_on_the_way_down_and_only_the_last_ones_are_means(net):
+    """Means of each bit and of each pair's product, by enumeration of what lies between two machines; no layer is linear."""
+    layers = [machine(Bernoulli(3), Bernoulli(hidden), spread=1.5, seed=4) for hidden in (3, 2)]
+    bottom, top = layers
+    between = top.visible.states()
+    p = (-top.free_energy(between)).softmax(0).detach()
+    means = bottom.visible.mean(bottom.visible_field(between)).detach()
+    made = net(layers).generate(20_000, Generator().manual_seed(2), sweeps=30).detach()
+    torch.testing.assert_close(made.mean(0), p @ means, rtol=0, atol=0.012)
+    torch.testing.assert_close(made.t() @ made / 20_000, means.t() @ (p[:, None] * means), rtol=0, atol=0.012)
 
 
 def test_the_next_machine_gets_fitting_visible_units():
