@@ -45,7 +45,7 @@ def pretrained(way: str, work: Path, stop: int | None = None) -> dict[str, torch
 
     ways = {
         "dense": partial(pretrain, layers=(12, 8)), "machines": pretrain_machines, "autoencoder": pretrain_autoencoder,
-        "persistent": partial(pretrain, layers=(12, 8), hidden="bernoulli", objective="cd5-sampled"),
+        "persistent": partial(pretrain, layers=(12, 8), hidden="bernoulli", objective="pcd1"),
         "placed": partial(pretrain_placed, places=lambda rows: places[rows]),
     }  # fmt: skip
     result = ways[way](
