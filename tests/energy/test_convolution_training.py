@@ -19,6 +19,7 @@ from scanprior.energy.convolution_training import (
 from scanprior.energy.objectives import CD, PCD
 from scanprior.energy.rbm import RBM
 from scanprior.energy.step import Schedule, Stepper
+from scanprior.energy.tempering import Tempered
 from scanprior.energy.units import Bernoulli, Gaussian, ReLU, Softmax
 from scanprior.energy.velocity import Diverged
 
@@ -54,6 +55,37 @@ def test_long_contrastive_divergence_approaches_the_enumerated_gradient(name):
     assert max(float(gradient.abs().max()) for gradient in exact) > 0.3
     for key, gradient in zip(parameters, exact, strict=True):
         torch.testing.assert_close(change[key], gradient, rtol=0, atol=0.05, msg=lambda text, key=key: f"{key}: {text}")
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_persistent_chains_that_have_run_long_give_the_enumerated_gradient(name):
+    rbm = MACHINES[name]()
+    states = states_of(rbm.visible)
+    rows = states[torch.randperm(len(states), generator=Generator().manual_seed(2))[:3]]
+    objective = (-rbm.free_energy(rows)).mean() - (-rbm.free_energy(states)).logsumexp(0)
+    parameters = dict(rbm.named_parameters())
+    exact = torch.autograd.grad(objective, list(parameters.values()))
+    change = update_of(rbm, rows, PCD(20, 10_000))  # few rows, many chains: they weigh the same
+    for key, gradient in zip(parameters, exact, strict=True):
+        torch.testing.assert_close(change[key], gradient, rtol=0, atol=0.05, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_chains_go_on_from_update_to_update_and_are_part_of_the_state():
+    rbm = MACHINES["2-D pooled"]()
+    rows = states_of(rbm.visible)[:6]
+    stepper = ConvolutionalStepper(rbm, PCD(1, 5), steps=4, seed=0, learning_rate=0.1)
+    assert stepper.schedule.final_momentum == 0.5
+    chains = []
+    for _ in range(2):
+        stepper.block([rows])
+        chains.append(stepper.objective.chain.clone())
+    assert chains[0].shape == (5, 2, *rbm.hidden.grid) and not torch.equal(*chains)
+    other = ConvolutionalStepper(MACHINES["2-D pooled"](), PCD(1, 5), steps=4, seed=0, learning_rate=0.1)
+    other.load_state_dict(stepper.state_dict())
+    for one in (stepper, other):
+        one.block([rows])
+    assert torch.equal(stepper.rbm.weight, other.rbm.weight)
+    assert torch.equal(stepper.objective.chain, other.objective.chain)
 
 
 VOXELS = {
@@ -261,7 +293,10 @@ def test_windows_are_what_a_kernel_sees():
 def test_what_can_not_be_trained_is_refused():
     rbm = ConvolutionalRBM(Gaussian(1), Bernoulli(2), size=(4, 4), kernel=(2, 2))
     with pytest.raises(ValueError, match=r"contrastive divergence .* only"):
-        ConvolutionalStepper(rbm, PCD(1), steps=1, seed=0, learning_rate=0.1)  # type: ignore[arg-type]
+        ConvolutionalStepper(rbm, Tempered(), steps=1, seed=0, learning_rate=0.1)
+    rectified = ConvolutionalRBM(Gaussian(1), ReLU(2), size=(4, 4), kernel=(2, 2))
+    with pytest.raises(ValueError, match="run away to infinity"):
+        ConvolutionalStepper(rectified, PCD(1), steps=1, seed=0, learning_rate=0.1)
     learned = ConvolutionalRBM(Gaussian(1, learn_variance=True), Bernoulli(2), size=(4, 4), kernel=(2, 2))
     with pytest.raises(ValueError, match="do not learn the variance"):
         ConvolutionalStepper(learned, CD(1), steps=1, seed=0, learning_rate=0.1)

@@ -1,4 +1,4 @@
-"""Training of convolutional machines by contrastive divergence: the only place that writes their parameters.
+"""Training of convolutional machines: the only place that writes their parameters.
 
 What the dense step is for `RBM` (`energy.step`), for `ConvolutionalRBM`: a block of mini-batches per call, the same
 schedule, explicit generator, momentum, weight decay on kernels only. A step is the mean of the likelihood's gradient
@@ -16,16 +16,16 @@ from torch.nn.grad import conv2d_weight, conv3d_weight
 
 from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.maps import is_gaussian
-from scanprior.energy.objectives import CD, Objective
+from scanprior.energy.objectives import CD, PCD, Objective, refuse_unbounded
 from scanprior.energy.replicas import average_
 from scanprior.energy.step import (
-    DEFAULT,
     OFFSET_EVERY,
     OFFSET_RATE,
     STATS_ROWS,
     Schedule,
     Stats,
     main_variance,
+    schedule_of,
 )
 from scanprior.energy.training import BATCHES_PER_BLOCK, CHECKED_ROWS, LARGEST_SEED, STATISTICS_ROWS, History, blocks
 from scanprior.energy.units import Gaussian, ReLU
@@ -35,25 +35,27 @@ WINDOWS = 10_000
 
 
 class ConvolutionalStepper(VelocityStepper):
-    """Trains `rbm` with contrastive divergence; velocities, step count and generator are its state (see `Stepper`).
+    """Trains `rbm` with `CD` or `PCD`; velocities, chains, step count and generator are its state (see `Stepper`).
 
     Args:
         steps: how many mini-batches the whole training has; the schedule is laid out over them.
         seed: seeds the generator of every random number of the training.
         learning_rate: the step size that `schedule.rate` is relative to.
+        schedule: none: `schedule_of` the objective.
 
     Raises:
-        ValueError: the objective is not CD, or a variance is to be learned.
+        ValueError: there is no step for the objective, or a variance is to be learned.
     """
 
     def __init__(
         self, rbm: ConvolutionalRBM, objective: Objective, *, steps: int, seed: int, learning_rate: float,
-        schedule: Schedule = DEFAULT,
+        schedule: Schedule | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             rbm.weight, rbm.visible.bias, rbm.hidden.bias, steps=steps, seed=seed, learning_rate=learning_rate
         )  # fmt: skip
-        self.rbm, self.objective, self.schedule = rbm, _trainable(rbm, objective), schedule
+        self.rbm, self.objective = rbm, _trainable(rbm, objective)
+        self.schedule = schedule or schedule_of(objective)
 
     @torch.no_grad()
     def block(self, data: Iterable[Tensor]) -> Stats:
@@ -84,14 +86,16 @@ class ConvolutionalStepper(VelocityStepper):
             everywhere = activation.clone()
             average_(everywhere)
             self._move_offset(everywhere)
-        reconstruction, again = self._negative(h)
+        believed, again = self._negative(h)
 
-        up = torch.cat([rbm.shown_hidden(mean), rbm.shown_hidden(again).neg_()])
-        down = torch.cat([rbm.shown_visible(v), rbm.shown_visible(reconstruction)])
+        counts = len(v) / len(believed)  # as many chains as there are count the same as the rows
+        up = torch.cat([rbm.shown_hidden(mean), rbm.shown_hidden(again).mul_(-counts)])
+        down = torch.cat([rbm.shown_visible(v), rbm.shown_visible(believed)])
         weight_of = conv3d_weight if len(rbm.kernel) == 3 else conv2d_weight
         gradient = weight_of(down, list(rbm.weight.shape), up, stride=rbm.stride)  # pyright: ignore[reportArgumentType]  # both phases in one product
         self.weight_velocity.mul_(momentum).add_(gradient, alpha=step / len(v))
-        self.visible_velocity.mul_(momentum).add_(_sums(visible.scale(v - reconstruction)), alpha=step / len(v))
+        surprise = visible.units.scale(_sums(v) - counts * _sums(believed))
+        self.visible_velocity.mul_(momentum).add_(surprise, alpha=step / len(v))
         self.hidden_velocity.mul_(momentum).add_(_sums(up), alpha=step / len(v))
         if self.schedule.sparsity is not None:
             pull = (activation - self.schedule.sparsity).mul_(self.schedule.sparsity_cost)
@@ -103,16 +107,32 @@ class ConvolutionalStepper(VelocityStepper):
         self.step += 1
 
     def _negative(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Visible states and hidden means after the objective's Gibbs sweeps from the draw `h`."""
-        rbm, sample = self.rbm, self.objective.sample_visible
-        for sweep in range(self.objective.k):
+        """Visible states and hidden means after the objective's Gibbs sweeps, from the draw `h` or from its chains."""
+        rbm, objective = self.rbm, self.objective
+        persistent = isinstance(objective, PCD)
+        if persistent:
+            h = self._chain(objective)
+        sample = persistent or objective.sample_visible
+        v = mean = h
+        for sweep in range(objective.k):
             total = rbm.visible.total(rbm.visible_field(h))
             v = rbm.visible.draw_(total, self.generator) if sample else rbm.visible.mean_(total)
             mean = rbm.hidden.total(rbm.hidden_field(v))
-            if sweep == self.objective.k - 1:
-                return v, rbm.hidden.mean_(mean)
-            h = rbm.hidden.draw_(mean, self.generator)
-        raise AssertionError("contrastive divergence has at least one sweep")
+            if persistent or sweep < objective.k - 1:
+                h = rbm.hidden.draw_(mean, self.generator)  # leaves the mean in its place
+            else:
+                rbm.hidden.mean_(mean)
+        if persistent:
+            objective.chain = h
+        return v, mean
+
+    def _chain(self, objective: PCD) -> Tensor:
+        """Where the chains are: hidden maps (chains, maps, *grid); at first, a draw from the biases."""
+        hidden = self.rbm.hidden
+        shape = (objective.chains, hidden.channels, *hidden.grid)
+        if objective.chain.shape != shape:
+            objective.chain = hidden.sample(torch.zeros(shape).to(self.rbm.weight), self.generator)
+        return objective.chain
 
     def _move_offset(self, activation: Tensor) -> None:
         """Let the hidden offset follow the mean `activation` (maps,); the visible bias takes up what that changes.
@@ -136,10 +156,12 @@ class ConvolutionalStepper(VelocityStepper):
         return Stats(self.error(v), self.rbm.hidden.mean(self.rbm.hidden_field(v)).mean())
 
 
-def _trainable(rbm: ConvolutionalRBM, objective: Objective) -> CD:
+def _trainable(rbm: ConvolutionalRBM, objective: Objective) -> CD | PCD:
     """The objective, unless there is no correct step for it."""
-    if not isinstance(objective, CD):
-        raise ValueError("convolutional machines are trained by contrastive divergence (cd1, cd2, …) only")
+    if not isinstance(objective, CD | PCD):
+        raise ValueError("convolutional machines are trained by contrastive divergence (cd1, pcd1, …) only")
+    if isinstance(objective, PCD):
+        refuse_unbounded(rbm.visible.units, rbm.hidden.units)
     if isinstance(rbm.visible.units, Gaussian) and rbm.visible.units.learn_variance:
         raise ValueError("convolutional machines do not learn the variance: standardise the data instead")
     return objective
@@ -172,8 +194,8 @@ def windows(data: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], n: i
 
 
 def fit_convolutional(
-    rbm: ConvolutionalRBM, data: Tensor, *, epochs: int, generator: Generator, objective: CD | None = None,
-    batch_size: int = 100, schedule: Schedule = DEFAULT, start: bool = True,
+    rbm: ConvolutionalRBM, data: Tensor, *, epochs: int, generator: Generator, objective: CD | PCD | None = None,
+    batch_size: int = 100, schedule: Schedule | None = None, start: bool = True,
 ) -> History:  # fmt: skip
     """Train `rbm` in place on `data` (n, channels, *size) in memory; see `fit_rbm`.
 
@@ -183,6 +205,7 @@ def fit_convolutional(
     """
     check_maps(data, rbm)
     objective = objective or CD(1)
+    schedule = schedule or schedule_of(objective)
     if start:
         others = [axis for axis in range(data.ndim) if axis != 1]
         rbm.start_from(data.mean(others), data.var(others, unbiased=False))

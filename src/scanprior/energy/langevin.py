@@ -59,7 +59,7 @@ class Langevin(Persistent):
     @override
     def check(self, rbm: RBM) -> None:
         _check(rbm, self.step_size)
-        refuse_unbounded(rbm)
+        refuse_unbounded(rbm.visible, rbm.hidden)
 
     @override
     def begin(self, rbm: RBM, generator: Generator) -> None:

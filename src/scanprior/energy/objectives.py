@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from scanprior.energy.rbm import RBM
-from scanprior.energy.units import Gaussian
+from scanprior.energy.units import Gaussian, Units
 from scanprior.energy.workspace import Workspace
 
 
@@ -122,7 +122,7 @@ class PCD(Persistent):
 
     @override
     def check(self, rbm: RBM) -> None:
-        refuse_unbounded(rbm)
+        refuse_unbounded(rbm.visible, rbm.hidden)
 
     @torch.no_grad()
     @override
@@ -142,11 +142,11 @@ class PCD(Persistent):
         return self.chains
 
 
-def refuse_unbounded(rbm: RBM) -> None:
+def refuse_unbounded(visible: Units, hidden: Units) -> None:
     """Refuse a machine whose chains nothing holds."""
-    if rbm.visible.unbounded and rbm.hidden.unbounded:
+    if visible.unbounded and hidden.unbounded:
         raise ValueError(
-            f"persistent chains between {rbm.visible.kind} and {rbm.hidden.kind} units can run away to infinity, "
+            f"persistent chains between {visible.kind} and {hidden.kind} units can run away to infinity, "
             "because nothing bounds either side: use contrastive divergence (cd1, cd2), or Bernoulli hidden units"
         )
 

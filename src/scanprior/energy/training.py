@@ -16,7 +16,7 @@ from scanprior.energy.units import Units
 BATCHES_PER_BLOCK = 16
 LARGEST_SEED = 2**62
 STATISTICS_ROWS = 10_000
-CHECKED_ROWS = 1000
+CHECKED_ROWS = 200
 
 
 class History(NamedTuple):

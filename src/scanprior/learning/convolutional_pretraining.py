@@ -25,7 +25,7 @@ from scanprior.learning.kernels import WIDTH
 from scanprior.learning.network import conv_layers, weights_of
 from scanprior.learning.patch_prior import Size
 from scanprior.learning.placing import Placer, PlacingStepper
-from scanprior.learning.pretraining import CHUNK, GAP_ROWS, Pretrained, watched
+from scanprior.learning.pretraining import GAP_ROWS, Pretrained, watched
 from scanprior.learning.pretraining_loop import (
     CLIP,
     BlockTraining,
@@ -34,6 +34,7 @@ from scanprior.learning.pretraining_loop import (
     Source,
     finite,
     fit,
+    gathered,
     replace,
     some,
     training_rows,
@@ -280,8 +281,7 @@ def _task(
     kept = training_rows(rows, held_out)
     unseen = None if held_out is None else held_out[some(len(held_out), GAP_ROWS, seeds("pretrain", "held out"))]
     chosen = kept[some(len(kept), STATISTICS_ROWS, seeds("pretrain", "normaliser"))]
-    voxels = torch.cat([finite(gather, chunk) for chunk in chosen.split(CHUNK)]).view(-1, 1)
-    mean, std = Standardiser.of(voxels)
+    mean, std = Standardiser.of(gathered(gather, chosen).view(-1, 1))
     return Task(
         gather, patch_size, seeds, work, epochs, batch_size, kept, unseen, mean, std, log, progress, accelerator,
         devices,

@@ -29,6 +29,7 @@ from scanprior.energy.units import Bernoulli, Gaussian, NoClosedForm, ReLU, Unit
 from scanprior.learning.denoising import DENOISING, RATE, DenoisingStepper
 from scanprior.learning.patch_prior import PatchPrior, Size
 from scanprior.learning.pretraining_loop import (
+    CHUNK,
     CLIP,
     BlockTraining,
     EpochBlocks,
@@ -36,6 +37,7 @@ from scanprior.learning.pretraining_loop import (
     Source,
     finite,
     fit,
+    gathered,
     replace,
     some,
     training_rows,
@@ -43,7 +45,6 @@ from scanprior.learning.pretraining_loop import (
 from scanprior.learning.prior import Prior
 
 HIDDEN: dict[str, type[Units]] = {"bernoulli": Bernoulli, "rectified": ReLU}
-CHUNK = 2000
 GAP_ROWS = 1000
 SPARSITY_PULL = 0.3  # of a hidden bias per update and unit of surplus activation, whatever the learning rate
 BINS = 20  # of the histogram of hidden activations
@@ -290,4 +291,4 @@ def _machine(
 
 def _normaliser(gather: Gather, kept: Tensor, seed: int) -> Standardiser:
     chosen = kept[some(len(kept), STATISTICS_ROWS, seed)]
-    return Standardiser.of(torch.cat([finite(gather, chunk) for chunk in chosen.split(CHUNK)]))
+    return Standardiser.of(gathered(gather, chosen))

@@ -26,6 +26,7 @@ from scanprior.energy.training import BATCHES_PER_BLOCK, blocks
 CLIP = 5.0  # standard deviations; a single bright vessel must not move the weights of a whole layer
 SECONDS_BETWEEN_CHECKPOINTS = 10.0  # a kill costs at most these; a checkpoint, some hundredths of one
 
+CHUNK = 2000  # patches that are gathered or encoded at a time
 REPLICAS = "replicas"  # in a checkpoint: the states of all processes
 
 Gather = Callable[[LongTensor], Tensor]  # the rows are a copy, which the caller may change
@@ -192,6 +193,19 @@ def finite(gather: Gather, rows: Tensor) -> Tensor:
             raise ValueError(
                 f"patch {int(rows[bad[0]])} holds a value that is not finite; {len(bad)} of {len(rows)} do"
             )
+    return patches
+
+
+def gathered(gather: Gather, rows: Tensor) -> Tensor:
+    """The patches `rows` (n,) one chunk after the other, so that beside them there is never more than a chunk."""
+    patches: Tensor | None = None
+    for place, chunk in enumerate(rows.split(CHUNK)):
+        part = finite(gather, chunk)
+        if patches is None:
+            patches = part.new_empty(len(rows), part.shape[1])
+        patches[place * CHUNK : place * CHUNK + len(part)] = part
+    if patches is None:
+        raise ValueError("there are no patches to gather")
     return patches
 
 
