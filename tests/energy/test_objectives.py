@@ -69,4 +69,4 @@ def test_chains_that_nothing_holds_are_refused(objective: Objective) -> None:
     with pytest.raises(ValueError, match="between gaussian and rectified units can run away"):
         objective.check(RBM(Gaussian(3), ReLU(2)))
     for visible, hidden in ((Gaussian(3), Bernoulli(2)), (Bernoulli(3), ReLU(2))):
-        refuse_unbounded(RBM(visible, hidden))
+        refuse_unbounded(visible, hidden)
