@@ -65,6 +65,13 @@ def test_pooled_draws_have_at_most_one_unit_on_and_the_right_frequencies():
     torch.testing.assert_close(draws.mean(0), maps.mean(field)[0], rtol=0, atol=4 * 0.5 / n**0.5)
 
 
+def test_a_block_with_two_units_on_is_impossible():
+    maps = randomised(MaxPooledMaps(1, (2, 2), (1, 2)))
+    one_each, two = torch.tensor([[[[1.0, 0], [0, 1]]], [[[1, 1], [0, 0]]]], dtype=torch.float64)
+    energies = maps.energy(torch.stack([one_each, two]))
+    assert bool(energies[0].isfinite()) and float(energies[1]) == float("inf")
+
+
 def test_pooling_keeps_numbers_finite_at_huge_fields():
     maps = MaxPooledMaps(1, (2, 2), (2, 2))
     field = torch.tensor([[[[900.0, -900.0], [899.0, 0.0]]]])

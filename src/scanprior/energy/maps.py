@@ -141,6 +141,12 @@ class MaxPooledMaps(Maps):
         return total.copy_(self._maps(self._with_none(self._blocks(total)).softmax(-1)[..., :-1]))
 
     @override
+    def energy(self, states: Tensor) -> Tensor:
+        """The side's own part of the energy (batch,); infinite where two units of a block are on."""
+        crowded = (self._blocks(states).sum(-1) > 1.5).flatten(1).any(1)
+        return super().energy(states).masked_fill(crowded, math.inf)
+
+    @override
     def draw_(self, total: Tensor, generator: Generator) -> Tensor:
         logits = self._with_none(self._blocks(total))
         total.copy_(self._maps(logits.softmax(-1)[..., :-1]))
