@@ -171,6 +171,14 @@ def test_a_chain_under_units_with_ends_goes_as_far_as_the_machine():
     assert float((made > 5).double().mean()) == 0.5
 
 
+def test_features_beside_labels_are_held_as_well():
+    rbm, generator = RBM(Joint(Gaussian(9), Softmax(1, 3)), ReLU(6)), Generator().manual_seed(0)
+    torch.nn.init.normal_(rbm.weight, 0, 3, generator=generator)
+    labels = torch.arange(21) % 3
+    states = top_states(rbm, 21, generator, sweeps=80, labels=labels)
+    assert torch.isfinite(states).all() and bool(states.any())
+
+
 def test_a_chain_of_rectified_units_is_held():
     """Weights beyond a gain of one multiply a state in every sweep."""
     rbm, generator = RBM(Gaussian(9), ReLU(6)), Generator().manual_seed(0)

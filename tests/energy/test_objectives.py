@@ -64,6 +64,14 @@ def test_every_data_row_weighs_one_and_all_chains_together_as_much() -> None:
     assert float(work.hidden.sum()) == pytest.approx(0.0, abs=1e-5)
 
 
+def test_restored_chains_stay_on_the_device_of_the_training() -> None:
+    saved = PCD(1, 4)
+    saved.chain = torch.ones(4, 3)
+    going_on = PCD(1, 4).to("meta")
+    going_on.load_state_dict(saved.state_dict())
+    assert going_on.chain.device.type == "meta" and going_on.chain.shape == (4, 3)
+
+
 @pytest.mark.parametrize("objective", [PCD(1, 5), Langevin(1, 5)], ids=["pcd", "langevin"])
 def test_chains_that_nothing_holds_are_refused(objective: Objective) -> None:
     with pytest.raises(ValueError, match="between gaussian and rectified units can run away"):

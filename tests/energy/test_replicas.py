@@ -20,7 +20,7 @@ from scanprior.energy.convolution import ConvolutionalRBM
 from scanprior.energy.convolution_training import ConvolutionalStepper
 from scanprior.energy.objectives import CD, PCD
 from scanprior.energy.rbm import RBM
-from scanprior.energy.replicas import share
+from scanprior.energy.replicas import share, together
 from scanprior.energy.step import Schedule, Stepper
 from scanprior.energy.units import Bernoulli, Gaussian
 
@@ -51,12 +51,16 @@ for name, make in WAYS.items():  # what each would do alone, from the same start
     stepper.block([rows[place::2]])
     found[name, "alone"] = stepper.rbm.state_dict()
 distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=place, world_size=2)
-for name, make in WAYS.items():
-    for centered, steps, kept in ((False, 1, "one"), (True, 15, "many")):
-        stepper, rows = make(centered, 7)
-        stepper.block([share(rows)] * steps)
-        found[name, kept] = stepper.rbm.state_dict()
-        found[name, kept, "generator"] = stepper.generator.get_state()
+if place == 0:  # would wait for the other
+    stepper, rows = make(False, 7)
+    stepper.block([rows])
+with together():
+    for name, make in WAYS.items():
+        for centered, steps, kept in ((False, 1, "one"), (True, 15, "many")):
+            stepper, rows = make(centered, 7)
+            stepper.block([share(rows)] * steps)
+            found[name, kept] = stepper.rbm.state_dict()
+            found[name, kept, "generator"] = stepper.generator.get_state()
 torch.save(found, folder / f"{place}.pt")
 """
 

@@ -216,7 +216,7 @@ def test_the_last_step_tells_what_chains_remember(tmp_path):
         curve = [value for key, value in told[-1].items() if "chain_autocorrelation/" in key]
         assert ("layer1/chain_memory" in result.measured) == (hidden == "bernoulli")
         assert (len(curve), curve[:1]) == ((21, [pytest.approx(1.0)]) if hidden == "bernoulli" else (0, []))
-    assert not any("autocorrelation" in name for name in result.measured)
+        assert not any("autocorrelation" in name for name in result.measured)
 
 
 def test_any_loader_of_mini_batches_trains_a_machine():

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import math
+import pkgutil
 from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 
+from scanprior.learning import arms
 from scanprior.learning.arm import Settings
 from scanprior.learning.tuning import DRAWN, next_settings, trial_settings
 
@@ -30,15 +35,41 @@ def test_the_first_trial_takes_the_defaults_and_others_share_what_arms_share() -
 def test_no_value_returns_before_the_others_had_their_turn() -> None:
     for study in range(50):
         named = partial(seeds, study)
-        tried = [trial_settings(SPACE, trial, named) for trial in range(12)]
+        tried = [trial_settings(SPACE, trial, named) for trial in range(3)]
         assert tried[0] == trial_settings(SPACE, 0, seeds)
         for name, values in SPACE.items():
-            turns = np.array([one[name] for one in tried]).reshape(-1, len(values))
-            assert (np.sort(turns) == sorted(values)).all()
-    orders = {
-        tuple(trial_settings(SPACE, trial, partial(seeds, study))["rate"] for trial in range(6)) for study in range(50)
-    }
-    assert len(orders) == 12  # two after the default, six after them
+            assert sorted(one[name] for one in tried[: len(values)]) == sorted(values)
+    orders = {trial_settings(SPACE, 1, partial(seeds, study))["rate"] for study in range(50)}
+    assert orders == {0.2, 0.3}
+
+
+SPACES = {
+    module.name: space
+    for module in pkgutil.iter_modules(arms.__path__)
+    if (space := getattr(importlib.import_module(f"{arms.__name__}.{module.name}"), "SPACE", None))
+}
+
+
+@pytest.mark.parametrize("arm", SPACES)
+def test_no_arm_tries_the_same_again_while_there_is_anything_else(arm: str) -> None:
+    space = SPACES[arm]
+    combinations = math.prod(len(values) for values in space.values())
+    for study in range(100):
+        tried = [tuple(trial_settings(space, trial, partial(seeds, study)).values()) for trial in range(DRAWN)]
+        assert len(set(tried)) == min(DRAWN, combinations)
+
+
+def test_arms_go_on_sharing_after_one_of_them_would_have_repeated() -> None:
+    """With the setting more that an arm with a prior has, nothing repeats; the arm without redraws that one trial alone."""
+    small, large = SPACES["cnn"], SPACES["conv_dbn"]
+    apart = []
+    for study in range(100):
+        named = partial(seeds, study)
+        both = [[trial_settings(one, trial, named) for trial in range(6)] for one in (small, large)]
+        apart.append([trial for trial, (a, b) in enumerate(zip(*both, strict=True)) if a != {key: b[key] for key in a}])
+    assert all(not {0, 1, 2} & set(trials) for trials in apart)
+    assert 0 < sum(map(len, apart)) < 0.2 * 600
+    assert any(trials == [3] for trials in apart)
 
 
 def peak(settings: Settings) -> float:
@@ -56,7 +87,8 @@ def tried(number: int, *, broken: int | None = None) -> list[tuple[Settings, flo
 def test_the_first_ten_are_the_draws_by_name_and_later_ones_learn_from_scores() -> None:
     found = tried(DRAWN + 20)
     assert [settings for settings, _ in found[:DRAWN]] == [trial_settings(WIDE, n, seeds) for n in range(DRAWN)]
-    drawn = [peak(trial_settings(WIDE, number, seeds)) for number in range(1000, 1200)]
+    rng = np.random.default_rng(0)
+    drawn = [peak({name: float(rng.choice(values)) for name, values in WIDE.items()}) for _ in range(200)]
     assert np.mean([score for _, score in found[DRAWN:]]) > np.quantile(drawn, 0.75)
     assert all(settings["rate"] in WIDE["rate"] for settings, _ in found)
 

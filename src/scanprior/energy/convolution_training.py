@@ -7,7 +7,6 @@ over the places of the hidden maps, so that learning rates mean the same for lar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -159,7 +158,10 @@ class ConvolutionalStepper(VelocityStepper):
 def _trainable(rbm: ConvolutionalRBM, objective: Objective) -> CD | PCD:
     """The objective, unless there is no correct step for it."""
     if not isinstance(objective, CD | PCD):
-        raise ValueError("convolutional machines are trained by contrastive divergence (cd1, pcd1, …) only")
+        raise ValueError(
+            "convolutional machines are trained by contrastive divergence (cd1, cd2, …) only, or with persistent chains where "
+            "Bernoulli units hold them"
+        )
     if isinstance(objective, PCD):
         refuse_unbounded(rbm.visible.units, rbm.hidden.units)
     if isinstance(rbm.visible.units, Gaussian) and rbm.visible.units.learn_variance:
@@ -238,10 +240,13 @@ def check_maps(data: Tensor, rbm: ConvolutionalRBM) -> None:
         bad = rbm.visible.units.outside(rows.movedim(1, -1)).movedim(-1, 1)
         if bool(bad.any()):
             row, channel, *voxel = bad.nonzero()[0].tolist()
-            value = float(rows[(row, channel, *voxel)])
-            must = "it must be finite" if not math.isfinite(value) else f"{rbm.visible.kind} units can't take it"
-            at = f"row {row + place * CHECKED_ROWS}, channel {channel}, voxel {tuple(voxel)}"
-            raise ValueError(f"{at} of the data is {value:g}; {must}")
+            channels = rows[row][(slice(None), *voxel)]
+            said = f"{float(channels[channel]):g} in channel {channel}"
+            if rbm.visible.kind == "softmax":  # it takes them together to see what is wrong
+                said = ", ".join(f"{value:g}" for value in channels.tolist()) + " in its channels"
+            finite = bool(torch.isfinite(channels).all())
+            must = f"{rbm.visible.kind} units can't take it" if finite else "it must be finite"
+            raise ValueError(f"row {row + place * CHECKED_ROWS}, voxel {tuple(voxel)} of the data has {said}; {must}")
 
 
 def _sums(states: Tensor) -> Tensor:

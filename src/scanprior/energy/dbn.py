@@ -167,14 +167,23 @@ def top_states(
     if labels is not None:
         states = with_labels(states[:, :-classes], labels, classes)
         known = torch.arange(top.visible.size, device=states.device) >= top.visible.size - classes
-    if not (isinstance(top.visible, Gaussian) and top.hidden.unbounded):
+    if not (top.visible.unbounded and top.hidden.unbounded):
         states = top.gibbs(states, max(0, sweeps - 1), generator, known=known)
     else:  # nothing but the weights holds such a chain
-        width = RANGE * torch.exp(0.5 * top.visible.log_variance)
+        width = _reach(top.visible)
         low, high = top.visible.bias - width, top.visible.bias + width
         for _ in range(sweeps - 1):
-            states = top.gibbs(states, 1, generator).clamp(low, high)
+            states = top.gibbs(states, 1, generator, known=known).clamp(low, high)
     return top.hidden.sample(top.hidden_field(states), generator)
+
+
+def _reach(units: Units) -> Tensor:
+    """How far from the bias states are held (size,): `RANGE` deviations for Gaussian units, no end for others."""
+    if isinstance(units, Joint):
+        return torch.cat([_reach(part) for part in units.kinds])
+    if isinstance(units, Gaussian):
+        return RANGE * torch.exp(0.5 * units.log_variance)
+    return torch.full_like(units.bias, torch.inf)
 
 
 def visible_above(hidden: Units) -> Units:

@@ -105,7 +105,7 @@ class Persistent(Objective):
     @override
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         # How many hidden units a chain has is known only once training began.
-        self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain))
+        self.chain = torch.empty_like(state_dict.get(prefix + "chain", self.chain), device=self.chain.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 

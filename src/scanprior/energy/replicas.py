@@ -1,18 +1,34 @@
 """Several processes that train one machine together, each on its share of every mini-batch (data parallel).
 
 Every process makes the same updates from the mean of what all of them saw, so that their parameters stay the same bits;
-their random numbers, and with them their chains, are their own. Alone, nothing here does anything.
+their random numbers, and with them their chains, are their own. Outside of `together`, and alone, nothing here does anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor, distributed
 
+_TOGETHER = ContextVar("together", default=False)
+
+
+@contextmanager
+def together() -> Generator[None]:
+    """Within it, the processes of `torch.distributed` train as one; all of them have to enter and leave it alike."""
+    token = _TOGETHER.set(True)
+    try:
+        yield
+    finally:
+        _TOGETHER.reset(token)
+
 
 def replicas() -> tuple[int, int]:
-    """This process's place among those of `torch.distributed`, and how many they are; alone, 0 and 1."""
-    if distributed.is_available() and distributed.is_initialized():
+    """This process's place among those that train together, and how many they are; alone, 0 and 1."""
+    if _TOGETHER.get() and distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
@@ -29,6 +45,6 @@ def average_(*tensors: Tensor) -> None:
 
 
 def share(rows: Tensor) -> Tensor:
-    """This process's part of `rows` (n, …), as many as every other's: up to one row less than there are processes comes twice."""
+    """This process's part of `rows` (n, …); rows repeat from the first on until every process has as many."""
     place, size = replicas()
     return rows if size == 1 else rows[torch.arange(len(rows) + -len(rows) % size) % len(rows)][place::size]

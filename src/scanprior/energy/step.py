@@ -91,7 +91,7 @@ def safe_learning_rate(rbm: RBM, data: Tensor, *, batch_size: int, sweeps: int =
     share = 2.0 if unbounded == 1 else 0.5 / sweeps
     if isinstance(rbm.visible, Gaussian) and rbm.visible.learn_variance:
         share *= 0.02  # what the weights see is divided by the variance, which may fall to a fiftieth
-    seen = rbm.visible.scale(torch.ones_like(rbm.visible.bias))  # of one unit's change
+    seen = rbm.visible.scale(torch.ones_like(rbm.visible.bias)).to(data)  # of one unit's change
     total = float((data.var(0, unbiased=False) * seen.square()).sum())
     return min(0.1, share / max(main_variance(data, seen) + total / batch_size, 1e-6))
 
@@ -171,7 +171,7 @@ class Stepper(VelocityStepper):
             Diverged: when a parameter is no longer a finite number after the block.
         """
         work = self._work or self._begin()
-        n = 0
+        n, batch = 0, work.visible
         if isinstance(data, Tensor) and data.shape[-1:] != (self.rbm.visible.size,):
             raise ValueError(
                 f"the data has the shape {tuple(data.shape)}; expected rows of {self.rbm.visible.size} visible units"
@@ -193,7 +193,7 @@ class Stepper(VelocityStepper):
                 self._update(work, n)
             if not n:
                 raise ValueError("a block needs at least one mini-batch")
-            self.require_finite(data if isinstance(data, Tensor) else work.visible[:n])
+            self.require_finite(data if isinstance(data, Tensor) else batch)
             return self._stats(work, n)
 
     def _begin(self) -> Workspace:

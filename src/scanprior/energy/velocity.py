@@ -86,5 +86,5 @@ class VelocityStepper(nn.Module):
                 )
             raise Diverged(
                 f"training diverged by step {self.step}: a parameter is no longer finite. Lower the learning rate "
-                f"(it was {self.learning_rate:g}), or look for rows that are not standardised"
+                f"(it was {self.learning_rate:g}), or look for rows that are not finite, or not standardised"
             )

@@ -36,6 +36,7 @@ from scanprior.learning.pretraining_loop import (
     fit,
     gathered,
     replace,
+    several,
     some,
     training_rows,
 )  # fmt: skip
@@ -76,6 +77,7 @@ class Task(NamedTuple):
         return patches.clamp_(-CLIP, CLIP).unflatten(1, (1, *self.patch_size))
 
 
+@several
 def pretrain_machines(
     gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], work: Path, objective: str = "cd1",
     centered: bool = True, epochs: int = 15, batch_size: int = 100, learning_rate: float | None = None,
@@ -130,6 +132,7 @@ def pretrain_machines(
     return _finished(task, ConvolutionalDBN(machines), measured)
 
 
+@several
 def pretrain_autoencoder(
     gather: Gather, rows: int, *, patch_size: Size, seeds: Callable[..., int], work: Path, epochs: int = 15,
     batch_size: int = 100, held_out: LongTensor | None = None, log: Callable[..., None] | None = None,
@@ -157,6 +160,7 @@ def pretrain_autoencoder(
     return _finished(task, net, measured)
 
 
+@several
 def pretrain_placed(
     gather: Gather, rows: int, *, places: Places, patch_size: Size, seeds: Callable[..., int], work: Path,
     objective: str = "cd1", centered: bool = True, epochs: int = 15, batch_size: int = 100,

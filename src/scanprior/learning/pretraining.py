@@ -39,6 +39,7 @@ from scanprior.learning.pretraining_loop import (
     fit,
     gathered,
     replace,
+    several,
     some,
     training_rows,
 )  # fmt: skip
@@ -61,6 +62,7 @@ class Pretrained(NamedTuple):
     """last value of every metric, e.g. layer1/reconstruction"""
 
 
+@several
 def pretrain(
     gather: Gather,
     rows: int,
@@ -98,7 +100,8 @@ def pretrain(
         learning_rate: of every layer; none: each layer's own `safe_learning_rate` (denoising: Adam's 0.001).
         sparsity: the share of rows that a Bernoulli hidden unit is to be on for; none: as it comes.
         accelerator: cpu, gpu or auto.
-        devices: how many of them, a process each, share every mini-batch (`pretraining_loop.fit`); chains are each one's own.
+        devices: how many of them, a process each, share every mini-batch (`pretraining_loop.several`): the calling script runs
+            in each of them, and one alone should write the prior. Chains are each process's own, and so many in all.
         view: what is learned in the place of the standardised patches.
 
     Raises:
@@ -219,7 +222,10 @@ class Pretraining(BlockTraining[Stepper | DenoisingStepper]):
 
 @torch.no_grad()
 def watched(rbm: RBM | ConvolutionalRBM, seen: Tensor) -> tuple[dict[str, float], dict[str, float]]:
-    """Of a machine and rows it has `seen`: weights and hidden means; their histogram (Hinton 2012, section 15): shares, last edge."""
+    """Of a machine and rows it has `seen`: weights and hidden means; their histogram (Hinton 2012, section 15): shares, last edge.
+
+    The first edge is 0: a prior's hidden units, Bernoulli or rectified, are never below.
+    """
     norms, active = diagnostics.weight_norms(rbm), diagnostics.activations(rbm, seen, bins=BINS)
     shares = active.counts / active.counts.sum()
     histogram = {f"hidden_activations/{place:02d}": float(share) for place, share in enumerate(shares)}

@@ -6,20 +6,23 @@ Lightning drives blocks of mini-batches, since one mini-batch per call would cos
 from __future__ import annotations
 
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.utilities.apply_func import move_data_to_device
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Generator, LongTensor, Tensor, distributed
 from typing_extensions import override
 
-from scanprior.energy.replicas import replicas, share
+from scanprior.energy.replicas import average_, replicas, share, together
 from scanprior.energy.step import Stats
 from scanprior.energy.training import BATCHES_PER_BLOCK, blocks
 
@@ -102,8 +105,9 @@ class BlockTraining(pl.LightningModule, Generic[S]):
 
     Args:
         stepper: a module that keeps `Steps`.
-        source: gives the rows whose numbers the loader names, (mini-batches, batch); none: the loader's batches are
-            mini-batches themselves, (batch, visible), of several processes each one's own.
+        source: gives the rows whose numbers the loader names, (mini-batches, batch); none: the loader gives the mini-batches
+            themselves, tensors (batch, visible), to each of several processes its own. Whoever drives several
+            processes does so within `energy.replicas.together`, with DDPStrategy(broadcast_buffers=False).
         tell: called with metrics and the number of mini-batches so far.
     """
 
@@ -146,6 +150,7 @@ class BlockTraining(pl.LightningModule, Generic[S]):
             stats = self.stepper.block([batch])
         else:  # one mini-batch at a time: it is gathered, standardised and used while it is still in the cache
             stats = self.stepper.block(source.at(share(rows)).to(self.device) for rows in batch.cpu())
+        average_(*stats)
         self.optimizers().step()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
         values = {"reconstruction": float(stats.reconstruction), "activation": float(stats.activation)}
         metrics, distributions = self.epoch_metrics() if self.stepper.step % self.per_epoch == 0 else ({}, {})
@@ -164,7 +169,8 @@ class BlockTraining(pl.LightningModule, Generic[S]):
         _, size = replicas()
         if size > 1:
             checkpoint[REPLICAS] = [None] * size
-            distributed.all_gather_object(checkpoint[REPLICAS], self.stepper.state_dict())
+            own = move_data_to_device(self.stepper.state_dict(), torch.device("cpu"))
+            distributed.all_gather_object(checkpoint[REPLICAS], own)
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -225,6 +231,39 @@ def some(n: int, most: int, seed: int) -> Tensor:
     return torch.randperm(n, generator=Generator().manual_seed(seed))[:most].sort().values
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def several(train: Callable[P, R]) -> Callable[P, R]:
+    """Lets a training take `devices`: so many processes of this machine share every mini-batch, each with a device of its own.
+
+    With more than one, Lightning starts the calling script anew for every other process, or takes those that torchrun has
+    started, and all of them go on after the training with the same prior: only one may write it,
+    `torch.distributed.get_rank() == 0`. Each computes on one thread, from the first sum to the last, because bits depend
+    on how many there are; Lightning would give them more, and leave it at that.
+    """
+
+    @wraps(train)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs.get("devices", 1) == 1:
+            return train(*args, **kwargs)
+        threads, said = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+        torch.set_num_threads(1)
+        os.environ["OMP_NUM_THREADS"] = "1"
+        try:
+            with together():
+                return train(*args, **kwargs)
+        finally:
+            torch.set_num_threads(threads)
+            if said is None:
+                del os.environ["OMP_NUM_THREADS"]
+            else:
+                os.environ["OMP_NUM_THREADS"] = said
+
+    return run
+
+
 class _Checkpoint(pl.Callback):
     """Saves under one fixed name, whole or not at all, now and then."""
 
@@ -245,8 +284,7 @@ def fit(
     """Train `module` on the blocks of `order`, from the checkpoint `file` on when it is there.
 
     Args:
-        devices: processes of this machine that share every mini-batch, each with a device of its own; with more than one
-            Lightning starts the calling script anew for every other process (or takes those that torchrun has started).
+        devices: processes of this machine that share every mini-batch, see `several`.
     """
     # Without torch's exchange of buffers: chains are each process's own, and the step averages what has to be the same.
     strategy = "auto" if devices == 1 else DDPStrategy(broadcast_buffers=False)

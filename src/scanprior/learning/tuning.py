@@ -10,23 +10,37 @@ import numpy as np
 from scanprior.learning.arm import Settings, Space
 
 DRAWN = 10  # trials before the scores of the earlier ones count, as in Optuna's own default
-ASKED = 20  # times for settings that were not tried yet
+ASKED = 50  # times for settings that were not tried yet
 
 
 def trial_settings(space: Space, trial: int, seeds: Callable[..., int]) -> Settings:
     """The settings of a trial: trial 0 takes the defaults, later ones go through every setting's values in a seeded order.
 
-    No value returns before the others have had their turn, so that no trial is spent on what was tried already (Latin
-    hypercube: McKay, Beckman & Conover 1979). The order depends on the setting's name alone, so arms that share a setting
-    try the same values.
+    No value returns before the others have had their turn (Latin hypercube: McKay, Beckman & Conover 1979). The order
+    depends on the setting's name alone, so arms that share a setting try the same values; but for a trial that would repeat
+    an earlier one of the same arm, which draws others, while there are any.
     """
-    settings: Settings = {}
-    for name, values in space.items():
-        turn, place = divmod(trial, len(values))
-        rng = np.random.default_rng(seeds("setting", name, turn))
-        order = rng.permutation(len(values)) if turn else [0, *1 + rng.permutation(len(values) - 1)]
-        settings[name] = values[int(order[place])]
-    return settings
+    tried: list[Settings] = []
+    for number in range(trial + 1):
+        settings = {name: _in_turn(name, values, number, seeds) for name, values in space.items()}
+        for again in range(ASKED if settings in tried else 0):
+            settings = {
+                name: values[
+                    int(np.random.default_rng(seeds("setting", name, "again", number, again)).integers(len(values)))
+                ]
+                for name, values in space.items()
+            }
+            if settings not in tried:
+                break
+        tried.append(settings)
+    return tried[trial]
+
+
+def _in_turn(name: str, values: Sequence[float], trial: int, seeds: Callable[..., int]) -> float:
+    turn, place = divmod(trial, len(values))
+    rng = np.random.default_rng(seeds("setting", name, turn))
+    order = rng.permutation(len(values)) if turn else [0, *1 + rng.permutation(len(values) - 1)]
+    return values[int(order[place])]
 
 
 def next_settings(space: Space, tried: Sequence[tuple[Settings, float]], seeds: Callable[..., int]) -> Settings:
