@@ -64,6 +64,7 @@ def test_every_data_row_weighs_one_and_all_chains_together_as_much() -> None:
     assert float(work.hidden.sum()) == pytest.approx(0.0, abs=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:for chain. copying from a non-meta parameter")
 def test_restored_chains_stay_on_the_device_of_the_training() -> None:
     saved = PCD(1, 4)
     saved.chain = torch.ones(4, 3)
