@@ -36,10 +36,10 @@ from scanprior.learning.pretraining_loop import (
     fit,
     gathered,
     replace,
-    several,
     some,
     training_rows,
 )  # fmt: skip
+from scanprior.learning.several_processes import several
 
 AnyStepper = ConvolutionalStepper | ConvolutionalDenoisingStepper | PlacingStepper
 Places = Callable[[LongTensor], Tensor]

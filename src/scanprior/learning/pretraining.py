@@ -39,11 +39,11 @@ from scanprior.learning.pretraining_loop import (
     fit,
     gathered,
     replace,
-    several,
     some,
     training_rows,
 )  # fmt: skip
 from scanprior.learning.prior import Prior
+from scanprior.learning.several_processes import several
 
 HIDDEN: dict[str, type[Units]] = {"bernoulli": Bernoulli, "rectified": ReLU}
 GAP_ROWS = 1000
@@ -100,7 +100,7 @@ def pretrain(
         learning_rate: of every layer; none: each layer's own `safe_learning_rate` (denoising: Adam's 0.001).
         sparsity: the share of rows that a Bernoulli hidden unit is to be on for; none: as it comes.
         accelerator: cpu, gpu or auto.
-        devices: how many of them, a process each, share every mini-batch (`pretraining_loop.several`): the calling script runs
+        devices: how many of them, a process each, share every mini-batch (`several`): the calling script runs
             in each of them, and one alone should write the prior. Chains are each process's own, and so many in all.
         view: what is learned in the place of the standardised patches.
 

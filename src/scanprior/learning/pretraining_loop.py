@@ -6,13 +6,11 @@ Lightning drives blocks of mini-batches, since one mini-batch per call would cos
 from __future__ import annotations
 
 import logging
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -22,7 +20,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Generator, LongTensor, Tensor, distributed
 from typing_extensions import override
 
-from scanprior.energy.replicas import average_, replicas, share, together
+from scanprior.energy.replicas import average_, replicas, share
 from scanprior.energy.step import Stats
 from scanprior.energy.training import BATCHES_PER_BLOCK, blocks
 
@@ -231,39 +229,6 @@ def some(n: int, most: int, seed: int) -> Tensor:
     return torch.randperm(n, generator=Generator().manual_seed(seed))[:most].sort().values
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def several(train: Callable[P, R]) -> Callable[P, R]:
-    """Lets a training take `devices`: so many processes of this machine share every mini-batch, each with a device of its own.
-
-    With more than one, Lightning starts the calling script anew for every other process, or takes those that torchrun has
-    started, and all of them go on after the training with the same prior: only one may write it,
-    `torch.distributed.get_rank() == 0`. Each computes on one thread, from the first sum to the last, because bits depend
-    on how many there are; Lightning would give them more, and leave it at that.
-    """
-
-    @wraps(train)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        if kwargs.get("devices", 1) == 1:
-            return train(*args, **kwargs)
-        threads, said = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
-        torch.set_num_threads(1)
-        os.environ["OMP_NUM_THREADS"] = "1"
-        try:
-            with together():
-                return train(*args, **kwargs)
-        finally:
-            torch.set_num_threads(threads)
-            if said is None:
-                del os.environ["OMP_NUM_THREADS"]
-            else:
-                os.environ["OMP_NUM_THREADS"] = said
-
-    return run
-
-
 class _Checkpoint(pl.Callback):
     """Saves under one fixed name, whole or not at all, now and then."""
 
@@ -284,7 +249,7 @@ def fit(
     """Train `module` on the blocks of `order`, from the checkpoint `file` on when it is there.
 
     Args:
-        devices: processes of this machine that share every mini-batch, see `several`.
+        devices: processes of this machine that share every mini-batch, see `several_processes.several`.
     """
     # Without torch's exchange of buffers: chains are each process's own, and the step averages what has to be the same.
     strategy = "auto" if devices == 1 else DDPStrategy(broadcast_buffers=False)
