@@ -116,12 +116,11 @@ class ConvolutionalRBM(nn.Module):
         given = v
         for _ in range(steps):
             h = self.hidden.sample(self.hidden_field(v), generator)
-            field, visible = self.visible_field(h), self.visible
-            v = (
-                visible.sample(field, generator)
-                if known is None
-                else visible.sample_rest(field, given, known, generator)
-            )
+            field = self.visible_field(h)
+            if known is None:
+                v = self.visible.sample(field, generator)
+            else:
+                v = self.visible.sample_rest(field, given, known, generator)
         return v
 
     @torch.no_grad()
