@@ -147,15 +147,18 @@ def snakemake(
 
 
 def _call(house: Path, command: list[str], check: bool, timeout: float) -> subprocess.CompletedProcess[str]:
-    environment = dict(os.environ)
-    if (house / "src").is_dir():
-        environment["PYTHONPATH"] = str(house / "src")
-    done = subprocess.run(command, cwd=house, capture_output=True, text=True, timeout=timeout, env=environment)
+    done = subprocess.run(command, cwd=house, capture_output=True, text=True, timeout=timeout, env=environment(house))
     if check and done.returncode:
         raise AssertionError(
             f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )
     return done
+
+
+def environment(house: Path) -> dict[str, str]:
+    """The variables of this process, with the code in `house` before the installed one where it has its own."""
+    own = {"PYTHONPATH": str(house / "src")} if (house / "src").is_dir() else {}
+    return {**os.environ, **own}
 
 
 def copy_source(house: Path) -> None:
