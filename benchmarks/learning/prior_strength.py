@@ -269,7 +269,7 @@ def main() -> None:
     result = report(kept(file), facts)  # with what other processes have done meanwhile
     show(result)
     RESULTS.mkdir(exist_ok=True)
-    name = "prior_strength" if options.background == "near" else "prior_strength_uniform"
+    name = f"prior_strength_{options.width}" + ("" if options.background == "near" else "_uniform")
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
