@@ -84,7 +84,7 @@ def compare(workers: dict[str, list[subprocess.Popen[str]]], rounds: int) -> dic
     every = [(name, place) for name, kind in workers.items() for place in range(len(kind))]
     times: dict[tuple[str, int], list[float]] = {key: [] for key in every}
     for number in range(rounds + 1):
-        for name, place in every[:: (-1) ** number]:
+        for name, place in every[::-1] if number % 2 else every:
             seconds = ask(workers[name][place])
             if number:  # the first time they get used to the load
                 times[name, place].append(seconds)

@@ -8,7 +8,7 @@ trials, chosen by its validation patients; at each budget the best arm with a pr
 the highest mean validation score. 95 % intervals: patients and draws resampled together (two-way bootstrap).
 --width is that of every convolutional network, with a prior and without (16 in the pipeline). Every prior and every
 fit is kept in --work, so that a run that was stopped goes on and several processes may share the --arms between them;
---report prints what there is.
+--report prints what there is. Results are kept per width.
 """
 
 from __future__ import annotations

@@ -28,12 +28,6 @@ def planned(house: Path) -> set[str]:
     return set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, flags=re.MULTILINE)) - {"all"}
 
 
-def edit(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text, f"{file.name} has changed; point the test at another line"
-    file.write_text(text.replace(old, new, 1))
-
-
 def test_nothing_to_do_before_an_edit(edited: Path) -> None:
     assert planned(edited) == set()
 
@@ -41,7 +35,7 @@ def test_nothing_to_do_before_an_edit(edited: Path) -> None:
 def test_comments_and_docstrings_rerun_nothing(edited: Path) -> None:
     for file in (edited / "src/scanprior").rglob("*.py"):
         file.write_text(file.read_text() + "\n# a remark\n")
-    edit(edited / "src/scanprior/evidence/verdict.py", '"""The verdict:', '"""Our verdict:')
+    tiny.edit(edited / "src/scanprior/evidence/verdict.py", '"""The verdict:', '"""Our verdict:')
     assert planned(edited) == set()
 
 

@@ -29,9 +29,7 @@ def checkpoint_every_block(house: Path) -> None:
     """Give `house` its own code, with a checkpoint after every block: the tiny prior is done before ten seconds are."""
     tiny.copy_source(house)
     file = house / "src/scanprior/learning/pretraining_loop.py"
-    before, line = file.read_text(), "SECONDS_BETWEEN_CHECKPOINTS = 10.0"
-    assert before.count(line) == 1
-    file.write_text(before.replace(line, "SECONDS_BETWEEN_CHECKPOINTS = 0.0"))
+    tiny.edit(file, "\nSECONDS_BETWEEN_CHECKPOINTS = 10.0", "\nSECONDS_BETWEEN_CHECKPOINTS = 0.0")
 
 
 def kill_when(house: Path, stage: str, ready: str) -> None:

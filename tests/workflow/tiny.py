@@ -169,6 +169,13 @@ def copy_source(house: Path) -> None:
     shutil.copy(root / "Snakefile", house / "Snakefile")
 
 
+def edit(file: Path, old: str, new: str) -> None:
+    """Put `new` in the place of the first `old` in `file`, which must have it."""
+    text = file.read_text()
+    assert old in text, f"{file.name} has changed; point the test at another line"
+    file.write_text(text.replace(old, new, 1))
+
+
 def build_bids(house: Path) -> None:
     """A BIDS folder of twelve subjects with a T1w scan each and a group in participants.tsv."""
     root = house / "bids"
