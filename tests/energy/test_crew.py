@@ -38,8 +38,8 @@ class Machine:
         for _ in range(blocks):
             with crew.block(lambda: 10 * self.blocks):
                 self.blocks += 1
-                self.now += 10 * self.cost[crew._shares]
-            ways.append(crew._shares)
+                self.now += 10 * self.cost[crew.shares]
+            ways.append(crew.shares)
         return ways
 
 
@@ -63,11 +63,42 @@ def test_parts_are_the_product_and_the_same_bits_shared_or_in_turn(visible, hidd
 
     crew = Crew(3)
     in_turn = all_three(Shared(weight, crew))
-    crew._shares = True
+    crew.shares = True
     shared = all_three(Shared(weight, crew))
     for one, other, whole in zip(in_turn, shared, all_three(Products(weight)), strict=True):
         assert torch.equal(one, other)
         torch.testing.assert_close(one, whole)
+
+
+def pieces(shared: Shared, n: int) -> list[int]:
+    """How many pieces each product is made in."""
+    visible, hidden = shared._weight.shape
+    v, h, counts = torch.ones(n, visible), torch.ones(n, hidden), []
+    each = shared._crew.each
+    shared._crew.each = lambda task, parts: counts.append(len(parts)) or each(task, parts)
+    shared.up(h[0], v, torch.empty(n, hidden))
+    shared.down(v[0], h, torch.empty(n, visible))
+    shared.add_outer_(torch.ones(visible, hidden), v, h, beta=0.5, alpha=0.1)
+    return counts
+
+
+def test_who_does_not_share_makes_a_product_in_one_piece():
+    weight = torch.zeros(300, 200)
+    if not Shared(weight, Crew(2))._tried(20):
+        pytest.skip("this processor's products have other bits in parts")
+    assert pieces(Shared(weight, Crew(2)), 20) == [1, 1, 1]
+
+
+def test_who_shares_makes_the_parts():
+    crew = Crew(2)
+    crew.shares = True
+    assert pieces(Shared(torch.zeros(300, 200), crew), 20) == [2, 2, 2]
+
+
+def test_a_product_whose_parts_have_other_bits_is_made_in_parts_by_whoever_makes_it(monkeypatch):
+    whole = Products.down
+    monkeypatch.setattr(Products, "down", lambda self, *given: whole(self, *given).mul_(1 + 2**-20))
+    assert pieces(Shared(torch.zeros(300, 200), Crew(2)), 20) == [2, 2, 2]
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -133,14 +164,14 @@ def test_a_failure_of_a_helper_is_told():
             raise ArithmeticError(part.start)
 
     crew = Crew(2)
-    crew._shares = True
+    crew.shares = True
     with pytest.raises(ArithmeticError):
         crew.each(task, crew.parts(200))
 
 
 def test_helpers_work_after_a_fork_too():
     crew = Crew(2)
-    crew._shares = True
+    crew.shares = True
     crew.each(lambda part: None, crew.parts(200))
     child = os.fork()
     if not child:

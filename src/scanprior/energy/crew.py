@@ -18,10 +18,11 @@ import torch
 
 MOST = 8
 NARROWEST = 64  # columns of a product that are worth handing over
+TILE = 16  # parts begin at a multiple of this, as the libraries' own blocks do; see `Shared`
 WORTH = 0.9  # sharing must take less than this part of the time; single blocks are timed, and times are noisy
 FORGET = 0.3  # weight of the last block in the usual time of its way
-RARELY = 50  # the slower way is tried again after this many blocks per block that the trial loses
-LEAST_LOSS, GREATEST_LOSS = 0.4, 10.0  # so every 20 to 500 blocks
+RARELY = 100  # the slower way is tried again after this many blocks per block that the trial loses
+LEAST_LOSS, GREATEST_LOSS = 0.4, 4.0  # so every 40 to 400 blocks
 
 
 class Crew:
@@ -33,24 +34,27 @@ class Crew:
     Args:
         threads: of them all, at most 8.
         clock: gives seconds.
+
+    Attributes:
+        shares: whether they run parts at the same time now.
     """
 
     def __init__(self, threads: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self.threads = max(1, min(threads, MOST))
         self._clock = clock
-        self._shares = False
+        self.shares = False
         self._seconds: dict[bool, float] = {}
         self._blocks_since_trial = 0
 
     def parts(self, width: int) -> list[slice]:
         """Cut `width` columns into a part per thread, none of them narrow."""
         number = max(1, min(self.threads, width // NARROWEST))
-        ends = [width * place // number for place in range(number + 1)]
+        ends = [*(width * place // number // TILE * TILE for place in range(number)), width]
         return [slice(begin, end) for begin, end in pairwise(ends)]
 
     def each(self, task: Callable[[slice], object], parts: Sequence[slice]) -> None:
         """Run `task`, which needs no gradient, on every part; returns, or raises what a task raised, when all have ended."""
-        own = parts[:1] if self._shares else parts
+        own = parts[:1] if self.shares else parts
         handed: list[Future[None]] = [_helpers(self.threads - 1).submit(_run, task, part) for part in parts[len(own) :]]
         try:
             for part in own:
@@ -65,10 +69,10 @@ class Crew:
         """Around a block of training: torch itself uses one thread. `steps` gives the number of mini-batches so far."""
         threads = torch.get_num_threads()
         if threads == 1:
-            self._shares = False
+            self.shares = False
             yield
             return
-        self._shares = shares = self.threads > 1 and self._faster()
+        self.shares = shares = self.threads > 1 and self._faster()
         torch.set_num_threads(1)
         before, began = steps(), self._clock()
         try:

@@ -7,12 +7,13 @@ everything between the products stay as they are. The products then take less th
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from typing_extensions import override
 
 from scanprior.energy.crew import Crew
 
 INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+WHOLE = [slice(None)]
 
 
 class Products:
@@ -38,19 +39,24 @@ class Products:
 
 
 class Shared(Products):
-    """The same shapes; every product is cut into parts that `crew` computes: columns of the result, rows of the velocity."""
+    """The same shapes; every product is cut into parts that `crew` computes: columns of the result, rows of the velocity.
+
+    While the crew doesn't share, a product is made in one piece if that has the very bits of its parts: in turn they would
+    take a twentieth longer. Whether it has depends on the library beneath and on the shapes, so it is tried out.
+    """
 
     def __init__(self, weight: Tensor, crew: Crew) -> None:
         super().__init__(weight)
         self._crew = crew
         self._visible, self._hidden = (crew.parts(width) for width in weight.shape)
+        self._seamless: dict[int, bool] = {}
 
     @override
     def up(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
         def columns(part: slice) -> None:
             torch.addmm(bias[part], shown, self._weight[:, part], out=out[:, part])
 
-        self._crew.each(columns, self._hidden)
+        self._crew.each(columns, self._pieces(self._hidden, len(shown)))
         return out
 
     @override
@@ -58,7 +64,7 @@ class Shared(Products):
         def columns(part: slice) -> None:
             torch.addmm(bias[part], shown, self._weight[part].t(), out=out[:, part])
 
-        self._crew.each(columns, self._visible)
+        self._crew.each(columns, self._pieces(self._visible, len(shown)))
         return out
 
     @override
@@ -66,7 +72,34 @@ class Shared(Products):
         def rows(part: slice) -> None:
             velocity[part].addmm_(visible[:, part].t(), hidden, beta=beta, alpha=alpha)
 
-        self._crew.each(rows, self._visible)
+        self._crew.each(rows, self._pieces(self._visible, len(visible)))
+
+    def _pieces(self, parts: list[slice], n: int) -> list[slice]:
+        """`parts` of a product of n rows, or the whole of it."""
+        if self._crew.shares:
+            return parts
+        if n not in self._seamless:
+            self._seamless[n] = self._tried(n)
+        return WHOLE if self._seamless[n] else parts
+
+    def _tried(self, n: int) -> bool:
+        """Whether all three products of n rows, drawn, have the same bits whole and in parts."""
+        generator = Generator().manual_seed(n)
+        visible, hidden = self._weight.shape
+        weight, v, h, velocity = (
+            torch.randn(*shape, generator=generator)
+            for shape in ((visible, hidden), (n, visible), (n, hidden), (visible, hidden))
+        )
+        whole, parts = Products(weight), Shared(weight, Crew(self._crew.threads))
+        parts._seamless[n] = False
+        made: list[tuple[Tensor, ...]] = []
+        for products in (whole, parts):
+            velocities = velocity.clone(), velocity.clone()
+            for one, beta in zip(velocities, (0.5, 0.0), strict=True):
+                products.add_outer_(one, v, h, beta=beta, alpha=0.1)
+            up = products.up(h[0], v, torch.empty(n, hidden))
+            made.append((up, products.down(v[0], h, torch.empty(n, visible)), *velocities))
+        return all(torch.equal(one, other) for one, other in zip(*made, strict=True))
 
 
 class BFloat16(Products):
