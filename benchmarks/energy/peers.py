@@ -185,7 +185,7 @@ def table() -> dict[str, Row]:
             "PyDeep", lambda: pydeep("BinaryBinaryRBM", SMALL, bits(SMALL)),
             lambda fast: ours(Bernoulli(784), small, sampled(), bits(SMALL), bfloat16=fast, centered=True), 3.0,
         ),
-        "the same, all of PyDeep's in float32": Row(
+        "CD-1 784x500 centered, PyDeep all in float32": Row(
             "PyDeep", lambda: pydeep("BinaryBinaryRBM", SMALL, bits(SMALL), single=True),
             lambda fast: ours(Bernoulli(784), small, sampled(), bits(SMALL), bfloat16=fast, centered=True), 1.0,
         ),
