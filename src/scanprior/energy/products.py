@@ -87,7 +87,7 @@ class Shared(Products):
         generator = Generator().manual_seed(n)
         visible, hidden = self._weight.shape
         weight, v, h, velocity = (
-            torch.randn(*shape, generator=generator)
+            torch.randn(*shape, generator=generator, dtype=self._weight.dtype)
             for shape in ((visible, hidden), (n, visible), (n, hidden), (visible, hidden))
         )
         whole, parts = Products(weight), Shared(weight, Crew(self._crew.threads))
@@ -97,8 +97,8 @@ class Shared(Products):
             velocities = velocity.clone(), velocity.clone()
             for one, beta in zip(velocities, (0.5, 0.0), strict=True):
                 products.add_outer_(one, v, h, beta=beta, alpha=0.1)
-            up = products.up(h[0], v, torch.empty(n, hidden))
-            made.append((up, products.down(v[0], h, torch.empty(n, visible)), *velocities))
+            up = products.up(h[0], v, torch.empty_like(h))
+            made.append((up, products.down(v[0], h, torch.empty_like(v)), *velocities))
         return all(torch.equal(one, other) for one, other in zip(*made, strict=True))
 
 
