@@ -59,6 +59,12 @@ class Bench:
         self._mean, self._std = places.mean(0), places.std(0)
         self._places = torch.from_numpy((places - self._mean) / self._std)
 
+    def pool(self, rng: np.random.Generator) -> Tensor:
+        """Pool patches as they are, with their standardised place at the end: (rows, voxels + 3)."""
+        chosen = rng.choice(len(self._rows), POOL_BATCH, replace=False)
+        voxels = torch.from_numpy(self.cohort.store.gather(self._rows[chosen], self._centres[chosen]))
+        return torch.cat([(voxels - self.prior.mean) / self.prior.std, self._places[chosen]], 1)
+
     def labelled(self, train: Bags, rng: np.random.Generator) -> Tensor:
         """The same of the labelled patients' patches that lie wholly inside their scan."""
         store = train.store
@@ -66,12 +72,6 @@ class Bench:
         voxels = (torch.from_numpy(train.patches(chosen)) - self.prior.mean) / self.prior.std
         places = train.centres[chosen] - (store.shapes[train.scan_rows[chosen]] - 1) / 2
         return torch.cat([voxels, torch.from_numpy(((places - self._mean) / self._std).astype(np.float32))], 1)
-
-    def pool(self, rng: np.random.Generator) -> Tensor:
-        """Pool patches as they are, with their standardised place at the end: (rows, voxels + 3)."""
-        chosen = rng.choice(len(self._rows), POOL_BATCH, replace=False)
-        voxels = torch.from_numpy(self.cohort.store.gather(self._rows[chosen], self._centres[chosen]))
-        return torch.cat([(voxels - self.prior.mean) / self.prior.std, self._places[chosen]], 1)
 
 
 def pulled(weight: float) -> Callable[[Bench], Extra]:

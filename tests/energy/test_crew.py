@@ -102,6 +102,16 @@ def test_a_product_whose_parts_have_other_bits_is_made_in_parts_by_whoever_makes
 
 
 @pytest.mark.usefixtures("two_threads")
+def test_no_timed_block_pays_for_the_trial_of_whole_products(monkeypatch):
+    stepper = Stepper(RBM(Bernoulli(300), Bernoulli(150)), CD(1), batch_size=20, steps=30, seed=3, learning_rate=0.05)
+    stepper._begin()
+    assert torch.get_num_threads() == 2
+    monkeypatch.setattr(Shared, "_tried", lambda self, n: pytest.fail(f"tried in a block, for {n} rows"))
+    stepper._crew._faster = lambda: False
+    stepper.block(torch.rand(200, 300), torch.arange(200).view(10, 20))
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_training_gives_the_same_bits_whatever_the_clock_chose():
     data, rows = torch.rand(200, 300, generator=Generator().manual_seed(0)), torch.arange(200).view(10, 20)
     weights = []

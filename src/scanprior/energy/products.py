@@ -6,6 +6,8 @@ everything between the products stay as they are. The products then take less th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Generator, Tensor
 from typing_extensions import override
@@ -42,14 +44,15 @@ class Shared(Products):
     """The same shapes; every product is cut into parts that `crew` computes: columns of the result, rows of the velocity.
 
     While the crew doesn't share, a product is made in one piece if that has the very bits of its parts: in turn they would
-    take a twentieth longer. Whether it has depends on the library beneath and on the shapes, so it is tried out.
+    take a twentieth longer. Whether it has depends on the library beneath and on the shapes, so it is tried out: for products
+    of `rows` rows at once, so that no timed block pays for it, for others when they come.
     """
 
-    def __init__(self, weight: Tensor, crew: Crew) -> None:
+    def __init__(self, weight: Tensor, crew: Crew, rows: Iterable[int] = ()) -> None:
         super().__init__(weight)
         self._crew = crew
         self._visible, self._hidden = (crew.parts(width) for width in weight.shape)
-        self._seamless: dict[int, bool] = {}
+        self._seamless = {n: self._tried(n) for n in rows}
 
     @override
     def up(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
@@ -83,7 +86,16 @@ class Shared(Products):
         return WHOLE if self._seamless[n] else parts
 
     def _tried(self, n: int) -> bool:
-        """Whether all three products of n rows, drawn, have the same bits whole and in parts."""
+        """Whether all three products of n rows, drawn, have the same bits whole and in parts, on one of torch's threads."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # as in a block of training
+        try:
+            return self._same_bits(n)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _same_bits(self, n: int) -> bool:
+        """The comparison itself."""
         generator = Generator().manual_seed(n)
         visible, hidden = self._weight.shape
         weight, v, h, velocity = (

@@ -33,8 +33,10 @@ class Workspace:
         weight = rbm.weight.detach()
         if bfloat16:
             self.products: Products = BFloat16(weight, batch + negatives)
+        elif crew is not None and crew.threads > 1:
+            self.products = Shared(weight, crew, {batch, negatives, batch + negatives} - {0})
         else:
-            self.products = Shared(weight, crew) if crew is not None and crew.threads > 1 else Products(weight)
+            self.products = Products(weight)
 
         def scratch(rows: int, columns: int) -> Tensor:
             return torch.empty(rows, columns, dtype=rbm.weight.dtype, device=rbm.weight.device)
