@@ -150,6 +150,16 @@ def test_the_faster_way_is_taken_and_the_other_is_rarely_tried():
 
 
 @pytest.mark.usefixtures("two_threads")
+def test_a_slow_first_block_does_not_decide():
+    machine, crew = machine_and_crew(20.0, 15.0)
+    assert machine.run(crew, 1) == [False]
+    machine.cost = {False: 2.0, True: 15.0}
+    assert machine.run(crew, 2) == [False, True]
+    machine.cost = {False: 2.0, True: 1.5}
+    assert all(machine.run(crew, 20))
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_the_choice_follows_the_load():
     machine, crew = machine_and_crew(2.0, 1.5)
     assert machine.run(crew, 50)[-1]

@@ -44,6 +44,7 @@ class Crew:
         self._clock = clock
         self.shares = False
         self._seconds: dict[bool, float] = {}
+        self._warm: set[bool] = set()  # ways that have had a block
         self._blocks_since_trial = 0
 
     def parts(self, width: int) -> list[slice]:
@@ -79,6 +80,9 @@ class Crew:
             yield
         finally:
             torch.set_num_threads(threads)
+        if shares not in self._warm:  # its first block also starts threads and fills caches: another is timed
+            self._warm.add(shares)
+            return
         seconds = (self._clock() - began) / max(1, steps() - before)
         usual = self._seconds.get(shares, seconds)
         self._seconds[shares] = usual + FORGET * (seconds - usual)
