@@ -166,7 +166,8 @@ def test_the_choice_follows_the_load():
     machine.cost = {False: 3.0, True: 9.0}
     assert machine.run(crew, 50).count(True) < 5
     machine.cost = {False: 2.0, True: 1.5}
-    assert machine.run(crew, 500)[-1]
+    ways = machine.run(crew, 500)
+    assert ways[-120:].count(True) > 115  # all but the rare trials of one thread
 
 
 @pytest.mark.usefixtures("two_threads")
