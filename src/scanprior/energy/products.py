@@ -15,7 +15,6 @@ from typing_extensions import override
 from scanprior.energy.crew import Crew
 
 INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
-WHOLE = [slice(None)]
 
 
 class Products:
@@ -56,34 +55,44 @@ class Shared(Products):
 
     @override
     def up(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
+        if self._whole(len(shown)):
+            return super().up(bias, shown, out)
+
         def columns(part: slice) -> None:
             torch.addmm(bias[part], shown, self._weight[:, part], out=out[:, part])
 
-        self._crew.each(columns, self._pieces(self._hidden, len(shown)))
+        self._crew.each(columns, self._hidden)
         return out
 
     @override
     def down(self, bias: Tensor, shown: Tensor, out: Tensor) -> Tensor:
+        if self._whole(len(shown)):
+            return super().down(bias, shown, out)
+
         def columns(part: slice) -> None:
             torch.addmm(bias[part], shown, self._weight[part].t(), out=out[:, part])
 
-        self._crew.each(columns, self._pieces(self._visible, len(shown)))
+        self._crew.each(columns, self._visible)
         return out
 
     @override
     def add_outer_(self, velocity: Tensor, visible: Tensor, hidden: Tensor, *, beta: float, alpha: float) -> None:
+        if self._whole(len(visible)):
+            super().add_outer_(velocity, visible, hidden, beta=beta, alpha=alpha)
+            return
+
         def rows(part: slice) -> None:
             velocity[part].addmm_(visible[:, part].t(), hidden, beta=beta, alpha=alpha)
 
-        self._crew.each(rows, self._pieces(self._visible, len(visible)))
+        self._crew.each(rows, self._visible)
 
-    def _pieces(self, parts: list[slice], n: int) -> list[slice]:
-        """`parts` of a product of n rows, or the whole of it."""
+    def _whole(self, n: int) -> bool:
+        """Whether a product of n rows is made in one piece now."""
         if self._crew.shares:
-            return parts
+            return False
         if n not in self._seamless:
             self._seamless[n] = self._tried(n)
-        return WHOLE if self._seamless[n] else parts
+        return self._seamless[n]
 
     def _tried(self, n: int) -> bool:
         """Whether all three products of n rows, drawn, have the same bits whole and in parts, on one of torch's threads."""
