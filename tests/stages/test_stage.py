@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from scanprior.errors import StageError
+from scanprior.stages import placing
 from scanprior.stages import stage as stage_module
 from scanprior.stages.stage import open_stage, read_quarantine
 from scanprior.study import Study
@@ -68,6 +71,53 @@ def test_a_kill_while_old_outputs_go_never_leaves_half_of_them(study: Study, mon
     assert study.folder("index") not in deleted  # moved aside by one rename, and deleted elsewhere
     assert not (study.folder("index") / "old.txt").exists()
     assert not list(study.work.rglob("old.txt"))
+
+
+def elsewhere(tmp_path: Path) -> Path | None:
+    """A folder for the results on another file system than `tmp_path`, where there is one."""
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK) or shared.stat().st_dev == tmp_path.stat().st_dev:
+        return None
+    return Path(tempfile.mkdtemp(dir=shared))
+
+
+def test_results_may_lie_on_another_file_system(study: Study, tmp_path: Path) -> None:
+    place = elsewhere(tmp_path)
+    if place is None:
+        pytest.skip("no second file system at /dev/shm")
+    try:
+        (tmp_path / "results").symlink_to(place)
+        index(study)
+        (study.folder("index") / "old.txt").write_text("of the run before")
+        (study.results / ".index.part").mkdir()
+        (study.results / ".index.part" / "half.txt").write_text("of a copy that was killed")
+        index(study)
+        assert {file.name for file in study.folder("index").iterdir()} == {
+            "table.txt", "metrics.parquet", "quarantine.parquet", "digests.json", "record.json",
+        }  # fmt: skip
+        assert [path.name for path in study.results.iterdir()] == ["index"]
+    finally:
+        shutil.rmtree(place)
+
+
+def test_a_full_disk_during_the_copy_leaves_the_old_outputs(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    index(study)
+    before = {f.name: f.read_bytes() for f in study.folder("index").iterdir()}
+
+    def refuse(*_: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    def fill(source: Path, copy: Path) -> None:
+        copy.mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(placing, "_exchange", refuse)
+        broken.setattr(shutil, "copytree", fill)
+        with pytest.raises(StageError, match="disk"):
+            index(study)
+    assert {f.name: f.read_bytes() for f in study.folder("index").iterdir()} == before
+    assert [path.name for path in study.results.iterdir()] == ["index"]  # the disk has its room back
 
 
 def test_a_failed_stage_leaves_the_old_outputs_and_nothing_half_written(study: Study) -> None:

@@ -22,6 +22,7 @@ from scanprior.digest import file_digest
 from scanprior.errors import ScanpriorError, StageError, explain
 from scanprior.pipeline import STEPS, job_name
 from scanprior.stages.clock import Clock
+from scanprior.stages.placing import put
 from scanprior.study import Study
 
 PACKAGES = ("scanprior", "torch", "pytorch-lightning", "snakemake", "mlflow", "numpy", "scipy", "scikit-learn", "pandas",
@@ -138,10 +139,7 @@ class Stage:
         })  # fmt: skip
         for file in self._top:
             shutil.copyfile(self.folder / file, self.study.results / f".{file}.part")
-        if self.target.exists():  # moved aside whole: a kill while it is deleted would leave half of it in its place
-            self.target.replace(self._former)
-        self.target.parent.mkdir(parents=True, exist_ok=True)
-        self.folder.replace(self.target)
+        put(self.folder, self.target, self._former)
         for file in self._top:
             (self.study.results / f".{file}.part").replace(self.study.results / file)
         self.progress(1, 1)
