@@ -1,4 +1,4 @@
-"""Digests of code: what a stage's module and all that it imports amount to, without comments and docstrings."""
+"""Digests of code (what a stage's module and all that it imports amount to, without comments and docstrings), of files and of values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SOURCE = Path(__file__).parent.parent
 CACHE = Path(__file__).parent / "__pycache__" / f"code.{sys.implementation.cache_tag}.json"
@@ -153,3 +153,8 @@ def file_digest(path: Path) -> str:
     """sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def short_digest(value: Any) -> str:
+    """16 hexadecimal digits for a JSON-plain value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

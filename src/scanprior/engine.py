@@ -9,15 +9,19 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from scanprior import outdated
 from scanprior.errors import ScanpriorError, StageError
 from scanprior.pipeline import STEPS
 from scanprior.study import Study
+
+OWN_GOALS = ("-U", "--until", "-O", "--omit", "-f", "-F", "--force", "-R", "-t", "--touch")  # of Snakemake's arguments
 
 _held: dict[str, Any] = {}  # of this process: the lock's file and the recorder
 
@@ -123,26 +127,36 @@ def run(study: Study, *, cores: int, profile: str | None, dry: bool, arguments: 
     for file in (study.work / "progress").glob("*.json"):
         file.unlink()
     log = study.logs / "snakemake.log"
+    first = () if any(argument.startswith(OWN_GOALS) for argument in arguments) else outdated.goals(study)
+    told, returned = set[str](), 0
     with log.open("wb") as stream:
-        environment = {**os.environ, "SCANPRIOR_RUN": "1"}
-        process = subprocess.Popen(
-            [*command, *arguments], stdout=stream, stderr=subprocess.STDOUT, cwd=study.house, env=environment
-        )
-        try:
-            _show(study, process)
-        except KeyboardInterrupt:
-            process.terminate()
-            process.wait()
-            raise
-    if process.returncode:
+        for goal in chain((["--until", stage] for stage in first), [[]]):
+            returned = _engine(study, [*command, *arguments, *goal], stream, told)
+            if returned:
+                break
+    if returned:
         found = failures(study)
-        if not found and "WorkflowError" not in log.read_text(errors="replace") and process.returncode > 0:
+        if not found and "WorkflowError" not in log.read_text(errors="replace") and returned > 0:
             found = _last_words(log)
         reasons = "\n".join(f"  {sentence}" for sentence in found) or "  the engine stopped before any job; see its log"
         raise ScanpriorError(
             f"the study {study.name} stopped:\n{reasons}",
             hint=f"logs: {log.relative_to(study.house)} and beside it; the same command goes on: scanprior run {study.path}",
         )
+
+
+def _engine(study: Study, command: list[str], log: IO[bytes], told: set[str]) -> int:
+    """Run Snakemake once, with bars; returns its exit code."""
+    process = subprocess.Popen(
+        command, stdout=log, stderr=subprocess.STDOUT, cwd=study.house, env={**os.environ, "SCANPRIOR_RUN": "1"}
+    )
+    try:
+        _show(study, process, told)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
+    return process.returncode
 
 
 def _last_words(log: Path) -> list[str]:
@@ -154,8 +168,8 @@ def _last_words(log: Path) -> list[str]:
     )
 
 
-def _show(study: Study, process: subprocess.Popen[bytes]) -> None:
-    """Bars while the engine runs; without a terminal, a line whenever a stage is done."""
+def _show(study: Study, process: subprocess.Popen[bytes], told: set[str]) -> None:
+    """Bars while the engine runs; without a terminal, a line whenever a stage is done that wasn't `told` before."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description:<11}"),
@@ -168,7 +182,6 @@ def _show(study: Study, process: subprocess.Popen[bytes]) -> None:
         bars = {
             stage: progress.add_task(stage, total=len(study.jobs(stage)), start=False, visible=False) for stage in STEPS
         }
-        told: set[str] = set()
         while process.poll() is None:
             for stage, done in _advance(study).items():
                 task = bars[stage]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -114,4 +115,17 @@ def test_new_raw_data_is_noticed(edited: Path) -> None:
     extra.write_text("x")
     assert "index" in planned(edited)
     extra.unlink()
+    assert planned(edited) == set()
+
+
+def test_raw_files_that_were_only_copied_train_nothing_again(edited: Path) -> None:
+    prior = edited / "results/tiny/prior/record.json"
+    before = prior.read_bytes()
+    for file in (edited / "hospital").rglob("*"):
+        os.utime(file)
+    assert {"index", "pretrain", "report"} <= planned(edited)  # all that a bare engine would run
+    tiny.scanprior(edited, "run", "tiny.yaml", "--cores", "2")
+    log = (edited / "logs/tiny/snakemake.log").read_text()
+    assert set(re.findall(r"^(?:local)?rule (\w+):", log, flags=re.MULTILINE)) == {"index"}
+    assert prior.read_bytes() == before
     assert planned(edited) == set()

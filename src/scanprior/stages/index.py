@@ -44,6 +44,7 @@ def run(study: Study, *, workers: int = 1) -> None:
         CohortError: with every problem at once; hospital ids stand in private/<study>/cohort-problems.txt only.
     """
     with open_stage(study, "index") as stage:
+        stage.note(listing=study.listing())
         cohort = survey(study, workers=workers, progress=stage.progress)
         patients, scans = patient_table(study, cohort), scan_table(study, cohort)
         for frame, column in ((patients, "patient"), (scans, "scan")):

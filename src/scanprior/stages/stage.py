@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -18,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from scanprior.digest import file_digest
+from scanprior.digest import file_digest, short_digest
 from scanprior.errors import ScanpriorError, StageError, explain
 from scanprior.pipeline import STEPS, job_name
 from scanprior.stages.clock import Clock
@@ -40,7 +39,7 @@ class Stage:
             _label(study, folder): _read_digests(study, folder) for folder in study.inputs(name, **wildcards)
         }
         self.state = study.state(name)
-        self.digest = _hash([self.state, self.inputs])
+        self.digest = short_digest([self.state, self.inputs])
         base = study.work / name / job if job else study.work / name
         self.work = base / self.digest
         _remove_others(base, keep=self.work)
@@ -133,8 +132,8 @@ class Stage:
             "stage": self.name, "job": self.job, "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "wall_seconds": self._clock.wall, "cpu_seconds": self._clock.cpu, "gpu_seconds": self._clock.on_gpu,
             "startup_seconds": self._clock.startup, "peak_memory_mb": _peak_mb(), "output_mb": sum(f.stat().st_size for f in files) / 1e6,
-            "versions": versions(), "machine": machine(), "seeds": self._seeds, "code": self.state["code"],
-            "parameters": _parameters(self.study, self.name), "inputs": {k: _hash(v) for k, v in self.inputs.items()},
+            "versions": versions(), "machine": machine(), "seeds": self._seeds, **self.state,
+            "parameters": _parameters(self.study, self.name), "inputs": {k: short_digest(v) for k, v in self.inputs.items()},
             "resumed": bool(self._recalled), "repeated": sorted(self._repeated), "notes": self._notes,
         })  # fmt: skip
         for file in self._top:
@@ -245,10 +244,6 @@ def _remove_others(base: Path, *, keep: Path) -> None:
     for other in base.glob("*"):
         if other != keep and other.is_dir() and (other / "log.jsonl").exists():
             shutil.rmtree(other, ignore_errors=True)
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _write_json(file: Path, value: Any) -> None:
