@@ -96,10 +96,12 @@ def test_a_shard_that_is_missing_or_older_than_its_inputs(study: Study) -> None:
     assert list(goals(study)) == ["prepare"]
 
 
-def test_records_of_an_earlier_version_count_as_out_of_date(study: Study) -> None:
+def test_records_of_an_earlier_version_and_broken_ones_count_as_out_of_date(study: Study) -> None:
     made(study)
     file = study.folder("index") / "record.json"
     record = json.loads(file.read_text())
     del record["config"]
     file.write_text(json.dumps(record))
+    assert next(goals(study)) == "index"
+    file.write_text("{")
     assert next(goals(study)) == "index"

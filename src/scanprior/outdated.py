@@ -34,10 +34,10 @@ def _outdated(study: Study, stage: str) -> bool:
                 )
                 for folder in study.inputs(stage, **job)
             }
-        except FileNotFoundError:
+        except (FileNotFoundError, json.JSONDecodeError):
             return True
-        if inputs != record["inputs"] or any(record.get(name) != digest for name, digest in now.items()):
+        if any(record.get(name) != value for name, value in {**now, "inputs": inputs}.items()):
             return True
-        if stage == "index" and record["notes"].get("listing") != study.listing():
+        if stage == "index" and record.get("notes", {}).get("listing") != study.listing():
             return True
     return False

@@ -279,6 +279,19 @@ def test_a_mended_label_map_or_header_is_seen_by_what_reads_the_index(tmp_path):
     assert sum(one != other for one, other in zip(digests()[0], mended, strict=True)) == 1
 
 
+def test_a_renamed_file_is_seen_by_what_makes_its_pseudonym(raw, tmp_path):
+    made = study(tmp_path)
+    tables = []
+    for rename in (False, False, True):
+        if rename:
+            (raw / "Wolkenheim_1" / "IM3").rename(raw / "Wolkenheim_1" / "IM03")
+        index.run(made)
+        tables.append(pd.read_parquet(made.folder("index") / "scans.parquet"))
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    assert (tables[2]["content"] != tables[0]["content"]).sum() == 1
+    pd.testing.assert_frame_equal(tables[2].drop(columns="content"), tables[0].drop(columns="content"))
+
+
 def test_shards_of_an_earlier_number_are_removed(raw, tmp_path):
     made = study(tmp_path)
     for stage in ("deidentify", "convert", "prepare"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,14 +14,14 @@ READERS = 4
 CHUNK = 1 << 20
 
 
-def contents(scans: Sequence[Scan], key: bytes) -> list[str]:
-    """A digest per scan over all bytes of its files and of its label map: header, place and spacing too, which the digest of
-    the voxels leaves out."""
+def contents(scans: Sequence[Scan], key: bytes, root: Path) -> list[str]:
+    """A digest per scan over all bytes of its files and of its label map (header, place and spacing too, which the digest of
+    the voxels leaves out), and over their paths from `root`, from which the files' pseudonyms are made."""
 
     def digest(scan: Scan) -> str:
         found = hashlib.blake2b(key=key, digest_size=8)
         for file in (*scan.source.files, *([scan.label_map] if scan.label_map else [])):
-            found.update(_of_file(file))
+            found.update(os.path.relpath(file, root).encode(errors="surrogateescape") + b"\0" + _of_file(file))
         return found.hexdigest()
 
     with ThreadPoolExecutor(READERS) as readers:

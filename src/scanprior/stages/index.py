@@ -151,6 +151,7 @@ def scan_table(study: Study, cohort: Cohort) -> pd.DataFrame:
     rank = {person.identity: person.order for person in cohort.patients}
     scans = cohort.scans
     scanners = lettered([scan.source.scanner.strip("\\") or None for scan in scans])
+    root = study.locate(study.config.cohort.scans, "scans").resolve()
     shards = [rank[scan.identity] % study.config.engine.shards for scan in scans]
     return pd.DataFrame(
         {
@@ -166,7 +167,7 @@ def scan_table(study: Study, cohort: Cohort) -> pd.DataFrame:
             "matrix": pd.Series(
                 ["×".join(map(str, s.source.shape)) if s.source.shape else None for s in scans], dtype="string"
             ),
-            "content": pd.Series(contents(scans, study.key), dtype="string"),
+            "content": pd.Series(contents(scans, study.key, root), dtype="string"),
             "has_map": pd.Series([scan.label_map is not None for scan in scans], dtype="bool"),
             "n_files": pd.Series([len(scan.source.files) for scan in scans], dtype="int64"),
             "shard": pd.Series(shards, dtype="int64"),
