@@ -32,6 +32,15 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch, scope: str) -> Study:
     return Study.load("study.yaml")
 
 
+def test_a_link_to_a_disk_that_is_not_there_is_told(study: Study) -> None:
+    (study.house / "elsewhere").mkdir()
+    (study.house / "work").symlink_to(study.house / "elsewhere")
+    assert Study.load("study.yaml").name == "tiny"
+    (study.house / "elsewhere").rmdir()
+    with pytest.raises(ConfigError, match=r"^work/ in the working folder: a link to a place that is not there"):
+        Study.load("study.yaml")
+
+
 def test_seeds_depend_on_the_name_alone(study: Study) -> None:
     assert study.seed("draw", 7) == study.seed("draw", 7)
     assert len({study.seed("draw", n) for n in range(100)} | {study.seed("fold", n) for n in range(100)}) == 200

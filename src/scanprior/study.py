@@ -22,6 +22,7 @@ from scanprior.privacy.pseudonyms import new_key, read_key
 from scanprior.study_file import load_config
 
 PUBLIC_KEY = hashlib.sha256(b"scanprior: the public key of simulated cohorts").digest()
+FOLDERS = ("results", "private", "work", "logs")
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,19 @@ class Study:
 
     @classmethod
     def load(cls, path: Path | str) -> Study:
-        """Read the study file at `path`; raises ConfigError with every problem at once."""
-        return cls(load_config(Path(path)), Path(path), Path.cwd())
+        """Read the study file at `path`.
+
+        Raises:
+            ConfigError: every problem of the file at once; or a folder of the house is a link to a disk that is not there.
+        """
+        house = Path.cwd()
+        lost = [f"{name}/" for name in FOLDERS if (house / name).is_symlink() and not (house / name).exists()]
+        if lost:
+            raise ConfigError(
+                f"{' and '.join(lost)} in the working folder: a link to a place that is not there",
+                hint="mount its disk, or remove the link; then the same command again",
+            )
+        return cls(load_config(Path(path)), Path(path), house)
 
     @property
     def name(self) -> str:

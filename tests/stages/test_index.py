@@ -288,6 +288,7 @@ def test_a_renamed_file_is_seen_by_what_makes_its_pseudonym(raw, tmp_path):
         index.run(made)
         tables.append(pd.read_parquet(made.folder("index") / "scans.parquet"))
     pd.testing.assert_frame_equal(tables[0], tables[1])
+    assert json.loads((made.folder("index") / "record.json").read_text())["notes"]["listing"] == made.listing()
     assert (tables[2]["content"] != tables[0]["content"]).sum() == 1
     pd.testing.assert_frame_equal(tables[2].drop(columns="content"), tables[0].drop(columns="content"))
 
